@@ -1,0 +1,78 @@
+"""meanfield: the Fisher information of wide neural networks by the mean-field theory of Karakida, Akaho and Amari.
+
+The chain is activation, quadrature, order parameters, Fisher information, eigenvalues, learning rate; every link is a
+plain function over frozen records, and ``analyse`` runs them all. Its experimental companion is ``montecarlo``.
+"""
+
+from ._version import __version__
+from .activations import absolute, erf, identity, leaky_relu, relu, sigmoid, tanh
+from .eigenvalues import Allowance, Bounds, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
+from .errors import AssumptionError, ParameterError, QuadratureError
+from .fim import Exchangeable, dual_block, kappas
+from .functions import Activation, ClosedForm, Pair, ScalarFunction
+from .gaussian import GaussianPair
+from .learning_rate import LearningRateBound, learning_rate_bound
+from .network import HiddenNormalization, Network, OutputNormalization
+from .order_parameters import OrderParameters, propagate
+from .quadrature import (
+    AUTO,
+    Auto,
+    Estimate,
+    Exact,
+    GaussHermite,
+    Method,
+    Panels,
+    Trapezoid,
+    mean,
+    overlap,
+    second_moment,
+)
+from .report import Report, analyse
+
+__all__ = [
+    "AUTO",
+    "Activation",
+    "Allowance",
+    "AssumptionError",
+    "Auto",
+    "Bounds",
+    "ClosedForm",
+    "EigenvalueStatistics",
+    "Estimate",
+    "Exact",
+    "Exchangeable",
+    "GaussHermite",
+    "GaussianPair",
+    "HiddenNormalization",
+    "LearningRateBound",
+    "Method",
+    "Network",
+    "OrderParameters",
+    "OutputNormalization",
+    "Pair",
+    "Panels",
+    "ParameterError",
+    "QuadratureError",
+    "Regime",
+    "Report",
+    "ScalarFunction",
+    "Trapezoid",
+    "__version__",
+    "absolute",
+    "analyse",
+    "dual_block",
+    "eigenvalue_statistics",
+    "erf",
+    "identity",
+    "kappas",
+    "leaky_relu",
+    "learning_rate_bound",
+    "mean",
+    "moment_bounds",
+    "overlap",
+    "propagate",
+    "relu",
+    "second_moment",
+    "sigmoid",
+    "tanh",
+]

@@ -1,0 +1,69 @@
+"""The error function: the arcsine kernel of Williams, "Computing with infinite networks", NeurIPS 1996.
+
+    E erf(u) erf(v) = (2/pi) arcsin(2 E uv / sqrt((1 + 2 Var u)(1 + 2 Var v))),
+
+written with atan2 and the determinant of the pair, so that nothing cancels where the arcsine is steep.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..functions import Activation, ClosedForm, ScalarFunction
+from ..gaussian import GaussianPair
+
+_ARCSINE = "arcsine kernel, Williams (1996)"
+
+
+def _erf(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(special.erf(u))
+
+
+def _mean(variance: float) -> float:
+    return 0.0
+
+
+def _second_moment(variance: float) -> float:
+    return 2 / math.pi * math.atan2(2 * variance, math.sqrt(1 + 4 * variance))
+
+
+def _overlap(pair: GaussianPair) -> float:
+    return 2 / math.pi * math.atan2(2 * pair.covariance, math.sqrt(_spread(pair)))
+
+
+def _bell(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 2 / math.sqrt(math.pi) * np.exp(-(u**2))
+
+
+def _bell_mean(variance: float) -> float:
+    return 2 / math.sqrt(math.pi) / math.sqrt(1 + 2 * variance)
+
+
+def _bell_second_moment(variance: float) -> float:
+    return 4 / math.pi / math.sqrt(1 + 4 * variance)
+
+
+def _bell_overlap(pair: GaussianPair) -> float:
+    return 4 / math.pi / math.sqrt(_spread(pair))
+
+
+def _spread(pair: GaussianPair) -> float:
+    """Return (1 + 2 Var u)(1 + 2 Var v) - 4 (E uv)^2."""
+    return 1 + 2 * pair.variance + 2 * pair.other_variance + 4 * pair.determinant
+
+
+erf = Activation(
+    "erf",
+    ScalarFunction(_erf, closed_form=ClosedForm(_ARCSINE, mean=_mean, second_moment=_second_moment, overlap=_overlap)),
+    ScalarFunction(
+        _bell,
+        closed_form=ClosedForm(
+            "product of Gaussians", mean=_bell_mean, second_moment=_bell_second_moment, overlap=_bell_overlap
+        ),
+    ),
+)
+"""The error function."""

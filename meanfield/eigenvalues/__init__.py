@@ -1,0 +1,11 @@
+"""The statistics of the eigenvalues of the Fisher information, with one file for each theorem.
+
+A theorem is two moments, or an exchangeable matrix; the lemma that turns moments into bounds is in ``moments``, and
+``statistics`` decides which theorem a network falls under.
+"""
+
+from .mean_subtraction import Regime
+from .moments import Allowance, Bounds, EigenvalueStatistics, moment_bounds
+from .statistics import eigenvalue_statistics
+
+__all__ = ["Allowance", "Bounds", "EigenvalueStatistics", "Regime", "eigenvalue_statistics", "moment_bounds"]

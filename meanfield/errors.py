@@ -1,0 +1,73 @@
+"""The errors that users meet, and the checks of input that raise them.
+
+Each message says what was wrong, what was expected and what was got.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import SupportsIndex
+
+
+class ParameterError(ValueError):
+    """A parameter outside its range: ``parameter`` must be ``expected``, got ``got``.
+
+    Parameters
+    ----------
+    parameter : str
+        Its name in the signature; the commands turn it into the name of their option.
+    expected : str
+        What it must be, to be read after "must be".
+    got : object
+        What it was.
+
+    Examples
+    --------
+    >>> print(ParameterError("samples", "an integer >= 1", 0))
+    samples must be an integer >= 1, got 0
+    """
+
+    # All three reach ``args``, so that the error survives the way back from a worker process.
+    def __init__(self, parameter: str, expected: str, got: object) -> None:
+        super().__init__(parameter, expected, got)
+        self.parameter = parameter
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        return f"{self.parameter} must be {self.expected}, got {self.got}"
+
+
+class AssumptionError(ValueError):
+    """A theorem was asked for a network that does not satisfy its hypotheses."""
+
+
+class QuadratureError(ArithmeticError):
+    """An integral did not reach its tolerance; the message says what to try next."""
+
+
+def require_number(parameter: str, value: float, *, above: float | None = None, at_least: float | None = None) -> float:
+    """Return ``value`` as a finite float above, or at least, a limit."""
+    limit = f" > {above:g}" if above is not None else f" >= {at_least:g}" if at_least is not None else ""
+    expected = f"a finite number{limit}"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(parameter, expected, repr(value)) from None
+    too_small = (above is not None and number <= above) or (at_least is not None and number < at_least)
+    if not math.isfinite(number) or too_small:
+        raise ParameterError(parameter, expected, value)
+    return number
+
+
+def require_integer(parameter: str, value: SupportsIndex, *, at_least: int) -> int:
+    """Return ``value`` as an int that is at least ``at_least``; floats are refused, whole or not."""
+    expected = f"an integer >= {at_least}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ParameterError(parameter, expected, repr(value)) from None
+    if number < at_least or isinstance(value, bool):
+        raise ParameterError(parameter, expected, value)
+    return number

@@ -1,0 +1,137 @@
+"""The leading form of the dual Fisher information F*: one exchangeable T x T block for each output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import require_integer, require_number
+from .functions import Pair
+from .network import Network
+from .order_parameters import OrderParameters, propagate
+
+
+@dataclass(frozen=True)
+class Exchangeable:
+    """A symmetric matrix with one value on the diagonal and another off it, (S.7).
+
+    Parameters
+    ----------
+    same : float
+        The value on the diagonal.
+    cross : float
+        The value off the diagonal.
+    size : int
+        The number of rows, at least 1.
+
+    Equations: (S.7), (S.22)
+
+    Examples
+    --------
+    >>> matrix = Exchangeable(3.0, 1.0, 4)
+    >>> matrix.uniform, matrix.contrast, matrix.trace
+    (6.0, 2.0, 12.0)
+    """
+
+    same: float
+    cross: float
+    size: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "same", require_number("same", self.same))
+        object.__setattr__(self, "cross", require_number("cross", self.cross))
+        object.__setattr__(self, "size", require_integer("size", self.size, at_least=1))
+
+    @property
+    def uniform(self) -> float:
+        """The eigenvalue of (1, .., 1): ``same + (size - 1) cross``, once."""
+        return self.same + (self.size - 1) * self.cross
+
+    @property
+    def contrast(self) -> float:
+        """The eigenvalue of everything orthogonal to (1, .., 1): ``same - cross``, size - 1 times."""
+        return self.same - self.cross
+
+    @property
+    def trace(self) -> float:
+        """The sum of the eigenvalues."""
+        return self.size * self.same
+
+    @property
+    def squared_norm(self) -> float:
+        """The sum of the squared eigenvalues."""
+        return self.size * (self.same**2 + (self.size - 1) * self.cross**2)
+
+    def centred(self) -> Exchangeable:
+        """Return G K G with the projector G = I - 11'/size, (S.22): the uniform direction is removed."""
+        return Exchangeable(self.contrast * (1 - 1 / self.size), -self.contrast / self.size, self.size)
+
+    def dense(self) -> NDArray[np.float64]:
+        """Return the matrix itself, of shape (size, size)."""
+        return np.full((self.size, self.size), self.cross) + self.contrast * np.eye(self.size)
+
+
+def kappas(network: Network, order: OrderParameters | None = None) -> Pair[float]:
+    """Return kappa_1 and kappa_2: the sums over l = 1 .. L of (alpha_{l-1}/alpha) qtilde^l qhat^{l-1}.
+
+    Parameters
+    ----------
+    network : Network
+        With hidden normalisation "none" or "layer"; with layer normalisation these are kappa'_1 and kappa'_2.
+    order : OrderParameters, optional
+        What :func:`propagate` returned; it is computed if left out.
+
+    Returns
+    -------
+    Pair of float
+        ``same`` is kappa_1, ``cross`` is kappa_2. kappa_1 > kappa_2, and kappa_2 = 0 for a centred network.
+
+    Equations: (11), (S.102)
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> kappa_1, kappa_2 = mf.kappas(mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0))
+    >>> round(kappa_1, 12), round(kappa_2, 12)
+    (1.5, 0.342854318141)
+    """
+    order = propagate(network) if order is None else order
+    ratios = np.array(network.width_ratios) / network.alpha
+    return Pair(
+        float(ratios @ (order.sensitivity.same * order.activity.same)),
+        float(ratios @ (order.sensitivity.cross * order.activity.cross)),
+    )
+
+
+def dual_block(
+    network: Network, order: OrderParameters, *, width: int, samples: int, leading_order: bool = False
+) -> Exchangeable:
+    """Return the block F*(k, k) of the dual FIM that belongs to one output; the blocks between outputs vanish.
+
+    To leading order it is (alpha M/T) K with kappa_1 on the diagonal of K and kappa_2 off it. With the rounded widths
+    M_l and the bias parameters, as a finite network has them, it is (1/T) sum_l qtilde^l (M_{l-1} qhat^{l-1} + 1).
+
+    Parameters
+    ----------
+    network : Network
+    order : OrderParameters
+        Of this network.
+    width, samples : int
+        M and T.
+    leading_order : bool
+        Whether to leave out what is O(1/M) relative: rounding of widths, and the bias parameters.
+
+    Equations: (S.6), (S.7), (S.12)
+    """
+    if leading_order:
+        kappa = kappas(network, order)
+        scale = network.alpha * width / samples
+        return Exchangeable(scale * kappa.same, scale * kappa.cross, samples)
+    units = np.array(network.widths(width)[:-1])
+    same, cross = (
+        float(sensitivity @ (units * activity + 1)) / samples
+        for sensitivity, activity in zip(order.sensitivity, order.activity, strict=True)
+    )
+    return Exchangeable(same, cross, samples)

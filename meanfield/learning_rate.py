@@ -1,0 +1,63 @@
+"""The largest usable learning rate of gradient descent, (23)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .eigenvalues import EigenvalueStatistics
+from .records import table
+
+
+@dataclass(frozen=True)
+class LearningRateBound:
+    """Learning rates between which the threshold 2/lambda_max lies."""
+
+    necessary: float
+    """2/lower: no rate above it converges."""
+    safe: float
+    """2/upper: every rate below it converges; 0 where nothing bounds lambda_max."""
+    value: float | None
+    """2/prediction: the threshold itself, where lambda_max is known."""
+
+    def __str__(self) -> str:
+        rows = [("necessary", f"{self.necessary:.4g}"), ("safe", f"{self.safe:.4g}")]
+        if self.value is not None:
+            rows.append(("value", f"{self.value:.4g}"))
+        return table(rows)
+
+
+def learning_rate_bound(statistics: EigenvalueStatistics) -> LearningRateBound:
+    """Return the learning rates eta = 2/lambda_max below which gradient descent converges near a minimum.
+
+    Parameters
+    ----------
+    statistics : EigenvalueStatistics
+        From the theory, or measured. Where the theorem omits constants, so do ``necessary`` and ``safe``: the first
+        stays necessary, the second is then an asymptotic value and no guarantee.
+
+    Returns
+    -------
+    LearningRateBound
+        As accurate as the statistics; infinite where lambda_max or its lower bound is 0.
+
+    Equations: (23)
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> statistics = mf.eigenvalue_statistics(network, width=1000, samples=1000, leading_order=True)
+    >>> round(mf.learning_rate_bound(statistics).value, 8)
+    0.00290688
+    """
+    prediction = statistics.prediction
+    return LearningRateBound(
+        necessary=_two_over(statistics.largest.lower),
+        safe=_two_over(statistics.largest.upper),
+        value=None if prediction is None else _two_over(prediction),
+    )
+
+
+def _two_over(largest: float) -> float:
+    return 2 / largest if largest > 0 else math.inf

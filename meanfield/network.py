@@ -1,0 +1,276 @@
+"""The network of (1)-(2): its shape, its parameters' variances and its two choices of normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from .activations import by_name
+from .errors import ParameterError, require_integer, require_number
+from .functions import Activation
+from .quadrature import AUTO
+
+
+class HiddenNormalization(StrEnum):
+    """What normalises the pre-activations of every hidden layer."""
+
+    NONE = "none"
+    BATCH = "batch"
+    """Batch normalisation, (20)-(21)."""
+    LAYER = "layer"
+    """Layer normalisation, (24)-(25)."""
+
+
+class OutputNormalization(StrEnum):
+    """What normalises the outputs."""
+
+    NONE = "none"
+    MEAN = "mean"
+    """Subtraction of the mean over the samples, (15)."""
+    BATCH = "batch"
+    """Batch normalisation, (13)-(14)."""
+    LAYER = "layer"
+    """Layer normalisation, (24)-(25)."""
+
+
+@dataclass(frozen=True, init=False)
+class Network:
+    """A fully connected network with random Gaussian parameters and a linear readout, (1)-(2).
+
+    Layer l = 0 .. L-1 has ``width_ratios[l] * M`` units, layer L has ``outputs`` units. Weights of layer l = 1 .. L are
+    N(0, weight_variance / M_{l-1}), biases N(0, bias_variance).
+
+    Parameters
+    ----------
+    activations : sequence of Activation
+        One for each hidden layer: L - 1, at least one.
+    width_ratios : sequence of float
+        alpha_0 .. alpha_{L-1}, all > 0: the input and each hidden layer.
+    weight_variance : float or sequence of float
+        sigma_w^2 > 0: one number, or one for each layer 1 .. L. Stored as L numbers.
+    bias_variance : float or sequence of float
+        sigma_b^2 >= 0, likewise.
+    outputs : int
+        C >= 1.
+    hidden_normalization : HiddenNormalization or str
+        "none", "batch" or "layer".
+    output_normalization : OutputNormalization or str
+        "none", "mean", "batch" or "layer".
+
+    Raises
+    ------
+    ParameterError
+        For numbers out of range and for sequences of the wrong length.
+
+    Equations: (1), (2)
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network(activations=[mf.relu, mf.tanh], width_ratios=[1, 2, 0.5], weight_variance=2.0)
+    >>> network.depth, network.alpha, network.widths(100)
+    (3, 3.0, (100, 200, 50, 1))
+    """
+
+    activations: tuple[Activation, ...]
+    width_ratios: tuple[float, ...]
+    weight_variance: tuple[float, ...]
+    bias_variance: tuple[float, ...]
+    outputs: int
+    hidden_normalization: HiddenNormalization
+    output_normalization: OutputNormalization
+
+    # The signature takes what is convenient to write; the fields hold one number for each layer.
+    def __init__(
+        self,
+        *,
+        activations: Iterable[Activation],
+        width_ratios: Iterable[float],
+        weight_variance: float | Iterable[float],
+        bias_variance: float | Iterable[float] = 0.0,
+        outputs: int = 1,
+        hidden_normalization: HiddenNormalization | str = HiddenNormalization.NONE,
+        output_normalization: OutputNormalization | str = OutputNormalization.NONE,
+    ) -> None:
+        freeze = partial(object.__setattr__, self)
+        freeze("activations", _all_activations(activations))
+        depth = len(self.activations) + 1
+        ratios = tuple(require_number("width_ratios", ratio, above=0) for ratio in width_ratios)
+        if len(ratios) != depth:
+            expected = f"one for the input and one for each hidden layer: {depth} numbers for {depth - 1} activations"
+            raise ParameterError("width_ratios", expected, len(ratios))
+        freeze("width_ratios", ratios)
+        freeze("weight_variance", _per_layer("weight_variance", weight_variance, depth, above=0))
+        freeze("bias_variance", _per_layer("bias_variance", bias_variance, depth, at_least=0))
+        freeze("outputs", require_integer("outputs", outputs, at_least=1))
+        freeze("hidden_normalization", _choice("hidden_normalization", hidden_normalization, HiddenNormalization))
+        freeze("output_normalization", _choice("output_normalization", output_normalization, OutputNormalization))
+
+    @classmethod
+    def uniform(
+        cls,
+        activation: Activation,
+        *,
+        depth: int,
+        weight_variance: float | Iterable[float],
+        bias_variance: float | Iterable[float] = 0.0,
+        width_ratio: float = 1.0,
+        outputs: int = 1,
+        hidden_normalization: HiddenNormalization | str = HiddenNormalization.NONE,
+        output_normalization: OutputNormalization | str = OutputNormalization.NONE,
+    ) -> Network:
+        """Return a network whose layers are all alike.
+
+        Parameters
+        ----------
+        activation : Activation
+            Of every hidden layer.
+        depth : int
+            L >= 2: the layers of weights, hidden and readout; L - 1 of them are hidden.
+        width_ratio : float
+            alpha_0 = .. = alpha_{L-1} > 0.
+
+        The others are those of :class:`Network`.
+
+        Examples
+        --------
+        >>> import meanfield as mf
+        >>> mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64).alpha
+        2.0
+        """
+        depth = require_integer("depth", depth, at_least=2)
+        width_ratio = require_number("width_ratio", width_ratio, above=0)
+        return cls(
+            activations=(activation,) * (depth - 1),
+            width_ratios=(width_ratio,) * depth,
+            weight_variance=weight_variance,
+            bias_variance=bias_variance,
+            outputs=outputs,
+            hidden_normalization=hidden_normalization,
+            output_normalization=output_normalization,
+        )
+
+    @property
+    def depth(self) -> int:
+        """L, the number of layers of weights."""
+        return len(self.width_ratios)
+
+    @property
+    def alpha(self) -> float:
+        """The sum over l = 1 .. L-1 of alpha_l alpha_{l-1}: there are about alpha M^2 parameters."""
+        return sum(here * below for below, here in pairwise(self.width_ratios))
+
+    def widths(self, width: int) -> tuple[int, ...]:
+        """Return M_0 .. M_L: alpha_l * width rounded to whole units, and the outputs.
+
+        Raises
+        ------
+        ParameterError
+            If the width leaves a layer without a unit.
+        """
+        width = require_integer("width", width, at_least=1)
+        layers = tuple(round(ratio * width) for ratio in self.width_ratios)
+        for layer, units in enumerate(layers):
+            if units < 1:
+                least = f"large enough to give each layer a unit (alpha_{layer} = {self.width_ratios[layer]:g})"
+                raise ParameterError("width", least, width)
+        return (*layers, self.outputs)
+
+    def parameters(self, width: int, *, biases: bool = True) -> int:
+        """Return P, the exact number of weights and (unless ``biases`` is False) biases at this width."""
+        widths = self.widths(width)
+        return sum(here * (below + biases) for below, here in pairwise(widths))
+
+    @cached_property
+    def is_centered(self) -> bool:
+        """Definition 2.1: no bias, and E phi(u) = 0 at every hidden layer's own variance, so that kappa_2 = 0.
+
+        The means are integrated, and are zero if they are no larger than their error estimate.
+        """
+        if any(self.bias_variance):
+            return False
+        activity = 1.0
+        for phi, weight_variance in zip(self.activations, self.weight_variance[:-1], strict=True):
+            variance = weight_variance * activity if self.hidden_normalization is HiddenNormalization.NONE else 1.0
+            mean = AUTO.mean(phi, variance)
+            if abs(float(mean.value)) > float(mean.error):
+                return False
+            activity = float(AUTO.second_moment(phi, variance).value)
+        return True
+
+    def normalized(
+        self, *, hidden: HiddenNormalization | str | None = None, output: OutputNormalization | str | None = None
+    ) -> Network:
+        """Return the same network with another normalisation; what is left out stays as it is."""
+        hidden = self.hidden_normalization if hidden is None else hidden
+        output = self.output_normalization if output is None else output
+        return replace(
+            self,
+            hidden_normalization=_choice("hidden", hidden, HiddenNormalization),
+            output_normalization=_choice("output", output, OutputNormalization),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, from which :meth:`from_dict` makes the network again; activations go by their names."""
+        return {
+            "activations": [phi.name for phi in self.activations],
+            "width_ratios": list(self.width_ratios),
+            "weight_variance": list(self.weight_variance),
+            "bias_variance": list(self.bias_variance),
+            "outputs": self.outputs,
+            "hidden_normalization": str(self.hidden_normalization),
+            "output_normalization": str(self.output_normalization),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, activations: Iterable[Activation] = ()) -> Network:
+        """Return the network that :meth:`to_dict` wrote.
+
+        Parameters
+        ----------
+        data : mapping
+            What :meth:`to_dict` returned.
+        activations : iterable of Activation
+            Those that are not in the catalogue; they are found by their names.
+        """
+        own = {phi.name: phi for phi in activations}
+        names = data["activations"]
+        return cls(**{**data, "activations": [own[name] if name in own else by_name(name) for name in names]})
+
+
+def _all_activations(activations: Iterable[Activation]) -> tuple[Activation, ...]:
+    activations = tuple(activations)
+    if not activations:
+        raise ParameterError("activations", "one for each hidden layer, at least one", "none")
+    for phi in activations:
+        if not isinstance(phi, Activation):
+            raise ParameterError("activations", "a sequence of Activation", repr(phi))
+    return activations
+
+
+def _per_layer(
+    parameter: str,
+    value: float | Iterable[float],
+    depth: int,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+) -> tuple[float, ...]:
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * depth
+    if len(values) != depth:
+        raise ParameterError(parameter, f"one number, or one for each of the {depth} layers of weights", len(values))
+    return tuple(require_number(parameter, v, above=above, at_least=at_least) for v in values)
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _choice(parameter: str, value: str, choices: type[Choice]) -> Choice:
+    try:
+        return choices(value)
+    except ValueError:
+        raise ParameterError(parameter, "one of " + ", ".join(choices), repr(value)) from None

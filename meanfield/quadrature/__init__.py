@@ -1,0 +1,29 @@
+"""Gaussian integrals: the only folder that integrates, with one file for each method.
+
+``mean``, ``second_moment`` and ``overlap`` are all that the theory needs. Each method gives the same three with an
+error estimate; ``AUTO`` chooses among them. No method knows an activation: it sees values, kinks and closed forms.
+"""
+
+from .auto import AUTO, Auto
+from .exact import Exact
+from .gauss_hermite import GaussHermite
+from .integrals import mean, overlap, second_moment
+from .method import QUANTITIES, Estimate, Method, Quantity
+from .panels import Panels
+from .trapezoid import Trapezoid
+
+__all__ = [
+    "AUTO",
+    "QUANTITIES",
+    "Auto",
+    "Estimate",
+    "Exact",
+    "GaussHermite",
+    "Method",
+    "Panels",
+    "Quantity",
+    "Trapezoid",
+    "mean",
+    "overlap",
+    "second_moment",
+]

@@ -1,0 +1,72 @@
+"""The whole chain in one call, with every intermediate record kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .eigenvalues import EigenvalueStatistics, Regime, eigenvalue_statistics
+from .fim import kappas
+from .functions import Pair
+from .learning_rate import LearningRateBound, learning_rate_bound
+from .network import Network
+from .order_parameters import STANDARD_INPUTS, OrderParameters, propagate
+from .quadrature import AUTO, Method
+from .records import table
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`analyse` found, step by step."""
+
+    network: Network
+    width: int
+    samples: int
+    order: OrderParameters
+    """From :func:`propagate`."""
+    kappa: Pair[float]
+    """kappa_1 and kappa_2, from :func:`kappas`."""
+    statistics: EigenvalueStatistics
+    """From :func:`eigenvalue_statistics`."""
+    learning_rate: LearningRateBound
+    """From :func:`learning_rate_bound`."""
+
+    def __str__(self) -> str:
+        network = self.network
+        rows = [
+            ("activations", ", ".join(phi.name for phi in network.activations)),
+            ("normalisation", f"hidden {network.hidden_normalization}, output {network.output_normalization}"),
+            ("width, samples", f"{self.width}, {self.samples}"),
+            ("kappa_1, kappa_2", f"{self.kappa.same:.6g}, {self.kappa.cross:.6g}"),
+        ]
+        return "\n\n".join([table(rows), str(self.order), str(self.statistics), f"learning rate\n{self.learning_rate}"])
+
+
+def analyse(
+    network: Network,
+    *,
+    width: int,
+    samples: int,
+    inputs: Pair[float] = STANDARD_INPUTS,
+    regime: Regime | str = Regime.AUTO,
+    leading_order: bool = False,
+    method: Method = AUTO,
+) -> Report:
+    """Run the chain from the network to the learning rate.
+
+    Parameters and errors are those of :func:`eigenvalue_statistics`.
+
+    Equations: (5)-(7), (10), (11), (16)-(18), (23)
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
+    >>> report = mf.analyse(network, width=1000, samples=1000)
+    >>> round(report.kappa.cross, 6), round(report.learning_rate.value, 6)
+    (0.118615, 0.008306)
+    """
+    order = propagate(network, inputs=inputs, method=method)
+    statistics = eigenvalue_statistics(
+        network, width=width, samples=samples, order=order, regime=regime, leading_order=leading_order
+    )
+    return Report(network, width, samples, order, kappas(network, order), statistics, learning_rate_bound(statistics))
