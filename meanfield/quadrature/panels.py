@@ -108,7 +108,7 @@ def _standardised(breaks: Sequence[float], offsets: NDArray[np.float64] | float,
     """Return the z at which scale * z + offset meets a break."""
     if scale == 0:
         return np.empty(0)
-    return ((np.array(breaks)[:, None] + np.atleast_1d(offsets)) / scale).ravel()
+    return np.ravel((np.array(breaks)[:, None] + np.atleast_1d(offsets)) / scale)
 
 
 def _rule(sd: float, level: int, breaks: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

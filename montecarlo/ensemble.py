@@ -1,0 +1,106 @@
+"""Ensembles: the same experiment on many independent members, on any executor, with the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from meanfield.errors import require_integer
+
+from .experiments import Experiment
+
+Record = TypeVar("Record")
+
+BLAS_THREADS = 1
+"""With how many BLAS threads each member computes, wherever it runs: rounding depends on it."""
+
+
+@dataclass(frozen=True)
+class Ensemble(Generic[Record]):
+    """The records of an ensemble, with what is needed to run it again."""
+
+    experiment: Experiment[Record]
+    seed: int
+    members: tuple[Record, ...]
+    """In the order of their seeds, whatever the order they finished in."""
+
+
+def run_ensemble(
+    experiment: Experiment[Record],
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    progress: Callable[[], object] | None = None,
+) -> Ensemble[Record]:
+    """Run an experiment on independent members.
+
+    Parameters
+    ----------
+    experiment : EigenvalueExperiment, OrderParameterExperiment, or any object with ``run(rng)``
+    members : int
+        How many, at least 1.
+    seed : int
+        At least 0. Member i gets the i-th stream spawned from ``numpy.random.SeedSequence(seed)``, so that more members
+        continue the same ensemble.
+    executor : concurrent.futures.Executor, optional
+        Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
+        the same on one kind of machine.
+    progress : callable, optional
+        Called without arguments whenever a member has finished: ``tqdm(total=members).update``, for example.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    ParameterError
+        For a number of members or a seed out of range.
+    Exception
+        Whatever a member raises; members that have not started are then cancelled.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> ensemble = mc.run_ensemble(mc.EigenvalueExperiment(network, width=50, samples=20), members=3, seed=0)
+    >>> len(ensemble.members)
+    3
+    """
+    members = require_integer("members", members, at_least=1)
+    seed = require_integer("seed", seed, at_least=0)
+    report = progress if progress is not None else _silent
+    streams = np.random.SeedSequence(seed).spawn(members)
+    # The limit is held around the whole run as well: threads of one process share it, and one member that restored it
+    # would change the bits of another.
+    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        if executor is None:
+            records = []
+            for stream in streams:
+                records.append(_run_member(experiment, stream))
+                report()
+            return Ensemble(experiment, seed, tuple(records))
+        futures = [executor.submit(_run_member, experiment, stream) for stream in streams]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                report()
+        finally:
+            for future in futures:
+                future.cancel()
+        return Ensemble(experiment, seed, tuple(future.result() for future in futures))
+
+
+def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:
+    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        return experiment.run(np.random.default_rng(stream))
+
+
+def _silent() -> None:
+    pass

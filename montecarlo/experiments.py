@@ -1,0 +1,115 @@
+"""What is done with each member of an ensemble: sample a network and inputs, propagate, measure."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from meanfield import EigenvalueStatistics, Network, OrderParameters, OutputNormalization, ParameterError
+from meanfield.errors import require_integer
+
+from .dual import MEMORY_LIMIT, require_memory
+from .network import sample_inputs, sample_network
+from .order_parameters import measure_order_parameters
+from .propagate import Sweep, propagate
+from .spectrum import measure_eigenvalues
+
+Record_co = TypeVar("Record_co", covariant=True)
+
+
+class Experiment(Protocol[Record_co]):
+    """Anything that turns a stream of random numbers into a record; it must pickle to run in other processes."""
+
+    def run(self, rng: np.random.Generator) -> Record_co:
+        """Run one member."""
+        ...
+
+
+@dataclass(frozen=True)
+class EigenvalueExperiment:
+    """Measure the eigenvalue statistics of a fresh network on fresh inputs.
+
+    Parameters
+    ----------
+    network : Network
+    width, samples : int
+        M >= 1, and T >= 1 (at least 2 with mean subtraction).
+    biases : bool
+        Whether the bias parameters are part of F.
+    memory_limit : float
+        GiB that the dual Gram of one member may take.
+
+    Raises
+    ------
+    ParameterError
+        At construction, for numbers out of range and for a Gram that would not fit.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> member = EigenvalueExperiment(network, width=50, samples=20).run(np.random.default_rng(0))
+    >>> member.parameters
+    5151.0
+    """
+
+    network: Network
+    width: int
+    samples: int
+    _: KW_ONLY
+    biases: bool = True
+    memory_limit: float = MEMORY_LIMIT
+
+    def __post_init__(self) -> None:
+        least = 2 if self.network.output_normalization is OutputNormalization.MEAN else 1
+        _validate(self.network, self.width, self.samples, least)
+        require_memory(outputs=self.network.outputs, samples=self.samples, memory_limit=self.memory_limit)
+
+    def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
+        """Run one member."""
+        sweep = _sweep(self.network, self.width, self.samples, rng)
+        return measure_eigenvalues(sweep, biases=self.biases, memory_limit=self.memory_limit)
+
+
+@dataclass(frozen=True)
+class OrderParameterExperiment:
+    """Measure the order parameters of a fresh network on fresh inputs.
+
+    Parameters
+    ----------
+    network : Network
+    width, samples : int
+        M >= 1 and T >= 2.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> OrderParameterExperiment(network, width=50, samples=20).run(np.random.default_rng(0)).activity.same.shape
+    (3,)
+    """
+
+    network: Network
+    width: int
+    samples: int
+
+    def __post_init__(self) -> None:
+        _validate(self.network, self.width, self.samples, 2)
+
+    def run(self, rng: np.random.Generator) -> OrderParameters:
+        """Run one member."""
+        return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng))
+
+
+def _validate(network: Network, width: int, samples: int, least_samples: int) -> None:
+    if not isinstance(network, Network):
+        raise ParameterError("network", "a meanfield.Network", repr(network))
+    network.widths(width)
+    require_integer("samples", samples, at_least=least_samples)
+
+
+def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator) -> Sweep:
+    finite_network = sample_network(network, width=width, rng=rng)
+    return propagate(finite_network, sample_inputs(network, width=width, samples=samples, rng=rng))
