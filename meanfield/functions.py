@@ -64,7 +64,7 @@ class ClosedForm:
         return tuple(name for name in ("mean", "second_moment", "overlap") if getattr(self, name) is not None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class ScalarFunction:
     """A function of one real variable, with the places where it is not smooth.
 
@@ -90,16 +90,24 @@ class ScalarFunction:
     """
 
     value: Callable[[NDArray[np.float64]], ArrayLike]
-    _: KW_ONLY
-    kinks: tuple[float, ...] = ()
-    jumps: tuple[float, ...] = ()
-    closed_form: ClosedForm | None = None
+    kinks: tuple[float, ...]
+    jumps: tuple[float, ...]
+    closed_form: ClosedForm | None
 
-    def __post_init__(self) -> None:
-        if not callable(self.value):
-            raise ParameterError("value", "a callable", repr(self.value))
-        object.__setattr__(self, "kinks", _places("kinks", self.kinks))
-        object.__setattr__(self, "jumps", _places("jumps", self.jumps))
+    def __init__(
+        self,
+        value: Callable[[NDArray[np.float64]], ArrayLike],
+        *,
+        kinks: Iterable[float] = (),
+        jumps: Iterable[float] = (),
+        closed_form: ClosedForm | None = None,
+    ) -> None:
+        if not callable(value):
+            raise ParameterError("value", "a callable", repr(value))
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "kinks", _places("kinks", kinks))
+        object.__setattr__(self, "jumps", _places("jumps", jumps))
+        object.__setattr__(self, "closed_form", closed_form)
 
     @property
     def breaks(self) -> tuple[float, ...]:
@@ -119,7 +127,7 @@ class ScalarFunction:
             raise ParameterError("value", expected, f"shape {result.shape}") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Activation:
     """An activation function: its value and its slope.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from ..errors import AssumptionError, ParameterError
+from ..errors import ParameterError
 from ..fim import Exchangeable
 from .moments import Allowance, Bounds, EigenvalueStatistics, moment_bounds
 
@@ -21,8 +21,16 @@ class Regime(StrEnum):
     """T = M/rho: Theorem 3.3 (ii)."""
 
 
+def as_regime(regime: Regime | str) -> Regime:
+    """Return the regime of that name."""
+    try:
+        return Regime(regime)
+    except ValueError:
+        raise ParameterError("regime", "one of " + ", ".join(Regime), repr(regime)) from None
+
+
 def theorem_3_3(
-    block: Exchangeable, *, outputs: int, depth: int, width: int, parameters: float, regime: Regime | str = Regime.AUTO
+    block: Exchangeable, *, outputs: int, depth: int, width: int, parameters: float, regime: Regime
 ) -> EigenvalueStatistics:
     """Return the statistics of C exchangeable blocks after mean subtraction.
 
@@ -40,15 +48,8 @@ def theorem_3_3(
         C, L and M.
     parameters : float
         P.
-    regime : Regime or str
-        "fixed" for (i), "proportional" for (ii), "auto" for the one that suits T and M.
-
-    Raises
-    ------
-    ParameterError
-        For T < 2, or an unknown regime.
-    AssumptionError
-        For a centred network.
+    regime : Regime
+        FIXED for (i), PROPORTIONAL for (ii), AUTO for the one that suits T and M.
 
     Notes
     -----
@@ -62,13 +63,6 @@ def theorem_3_3(
     Equations: (16), (17), (18), (S.21)-(S.38), Theorem 3.3
     """
     samples = block.size
-    if samples < 2:
-        raise ParameterError("samples", "at least 2 with mean subtraction (one sample has nothing left)", samples)
-    if block.cross <= 0:
-        raise AssumptionError(
-            "Theorem 3.3 needs a non-centred network (kappa_2 > 0), and this one is centred (Definition 2.1): give it "
-            "a bias variance, or an activation whose Gaussian mean is not zero"
-        )
     chosen, rule = _choose(regime, samples, width)
     centred = block.centred()
     mean = outputs * centred.trace / parameters
@@ -103,14 +97,11 @@ def theorem_3_3(
     )
 
 
-def _choose(regime: Regime | str, samples: int, width: int) -> tuple[Regime, str]:
-    try:
-        asked = Regime(regime)
-    except ValueError:
-        raise ParameterError("regime", "one of " + ", ".join(Regime), repr(regime)) from None
+def _choose(regime: Regime, samples: int, width: int) -> tuple[Regime, str]:
+    """Return the regime, and the rule that led to it in words."""
     few = samples**2 <= width
     comparison = f"T = {samples} {'<=' if few else '>'} sqrt(M) = {math.sqrt(width):.3g}"
-    if asked is not Regime.AUTO:
-        return asked, f"{asked} as asked ({comparison})"
+    if regime is not Regime.AUTO:
+        return regime, f"{regime} as asked ({comparison})"
     chosen = Regime.FIXED if few else Regime.PROPORTIONAL
     return chosen, f"{chosen}: {comparison}"

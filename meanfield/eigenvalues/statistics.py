@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from ..errors import require_integer
-from ..fim import dual_block
+from ..errors import AssumptionError, require_integer
+from ..fim import dual_block, kappas
 from ..functions import Pair
 from ..network import HiddenNormalization, Network, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate
 from ..quadrature import AUTO, Method
-from .mean_subtraction import Regime, theorem_3_3
+from .mean_subtraction import Regime, as_regime, theorem_3_3
 from .moments import EigenvalueStatistics
 from .unnormalized import theorem_2_2
+
+_ZERO = 1e-12
+"""kappa_2 / kappa_1 below this is not told from zero by integrals that are accurate to 1e-13."""
 
 
 def eigenvalue_statistics(
@@ -79,18 +82,31 @@ def eigenvalue_statistics(
     >>> print(mf.eigenvalue_statistics(network.normalized(output="mean"), width=800, samples=800).largest)
     [2.316, 65.46]
     """
-    samples = require_integer("samples", samples, at_least=1)
     network.widths(width)
     hidden, output = network.hidden_normalization, network.output_normalization
+    # one sample has nothing left after mean subtraction
+    samples = require_integer("samples", samples, at_least=1 if output is OutputNormalization.NONE else 2)
+    regime = as_regime(regime)
     if hidden is not HiddenNormalization.NONE or output not in (OutputNormalization.NONE, OutputNormalization.MEAN):
         raise NotImplementedError(
             "eigenvalue_statistics covers no normalisation (Theorem 2.2) and mean subtraction in the last layer "
             f"(Theorem 3.3) so far, not hidden_normalization={hidden!s} with output_normalization={output!s}"
         )
     order = propagate(network, inputs=inputs, method=method) if order is None else order
+    _require_non_centred(kappas(network, order), "Theorem 2.2" if output is OutputNormalization.NONE else "Theorem 3.3")
     block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
     parameters = network.alpha * width**2 if leading_order else float(network.parameters(width))
     sizes = {"outputs": network.outputs, "depth": network.depth, "width": width}
     if output is OutputNormalization.NONE:
         return theorem_2_2(block, parameters=parameters, **sizes)
     return theorem_3_3(block, parameters=parameters, regime=regime, **sizes)
+
+
+def _require_non_centred(kappa: Pair[float], theorem: str) -> None:
+    """Refuse kappa_2 = 0, up to the accuracy of the integrals: then terms beyond the leading order decide."""
+    if abs(kappa.cross) <= _ZERO * kappa.same:
+        raise AssumptionError(
+            f"{theorem} needs a non-centred network, but this one is centred (Definition 2.1): kappa_2 = "
+            f"{kappa.cross:.1e} is zero to rounding. Give it a bias variance, or an activation whose Gaussian mean is "
+            "not zero"
+        )

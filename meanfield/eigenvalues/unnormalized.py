@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from ..errors import AssumptionError
 from ..fim import Exchangeable
 from .moments import Allowance, Bounds, EigenvalueStatistics
 
@@ -25,11 +24,6 @@ def theorem_2_2(
     parameters : float
         P.
 
-    Raises
-    ------
-    AssumptionError
-        For a centred network: the off-diagonal of the block is zero to leading order, and terms beyond it decide.
-
     Notes
     -----
     A finite network's C largest eigenvalues differ from the value here by O(1/M) on average and from each other by
@@ -37,11 +31,6 @@ def theorem_2_2(
 
     Equations: (10), Theorem 2.2
     """
-    if block.cross <= 0 and block.size > 1:
-        raise AssumptionError(
-            "Theorem 2.2 needs a non-centred network (kappa_2 > 0), and this one is centred (Definition 2.1): give it "
-            "a bias variance, or an activation whose Gaussian mean is not zero"
-        )
     finite_width = 4 * depth / width
     splitting = math.sqrt(outputs / width) if outputs > 1 else 0.0
     return EigenvalueStatistics(

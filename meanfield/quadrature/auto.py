@@ -50,6 +50,11 @@ class Auto(Method):
         return self.choose(f, quantity)._expect(f, variance, quantity)
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
+        if pair.covariance == 0:  # independent: exactly zero where a mean is known to be
+            first, second = self._expect(f, pair.variance, "mean"), self._expect(g, pair.other_variance, "mean")
+            m, n, m_error, n_error = map(float, (first.value, second.value, first.error, second.error))
+            error = abs(m) * n_error + abs(n) * m_error + m_error * n_error
+            return Estimate(m * n, error, first.evaluations + second.evaluations)
         return self.choose(f, "overlap", other=g)._expect_product(f, g, pair)
 
 

@@ -1,11 +1,12 @@
 """Gauss-Hermite quadrature with a fixed number of nodes: what most codes use, and not a safe default.
 
-With 100 nodes E tanh^2 is wrong by 5e-4 at variance 10, and E relu^2-like integrals with a kink by percents. The error
-estimate tells, but nothing is refined.
+With 100 nodes E tanh^2 is wrong by 5e-4 at variance 10, and the overlap of a step by 0.04. The error estimate tells,
+but nothing is refined.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -31,9 +32,9 @@ class GaussHermite(Method):
 
     Notes
     -----
-    The error is estimated as the larger of the differences from the rules with one node less and with half as many: the
-    first catches the alternating errors of kinks, the second the slow decay of a nearby singularity. There is no
-    tolerance to meet: read ``Estimate.error``.
+    The error is estimated as the larger of the differences from the rules with one node less and with half as many.
+    Where kinks or jumps are declared, the largest weight times the scale of the integral is added for each: the rule
+    cannot tell on which side of its nearest node a jump lies. There is no tolerance to meet: read ``Estimate.error``.
 
     Examples
     --------
@@ -55,33 +56,36 @@ class GaussHermite(Method):
 
     def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
         sd = np.sqrt(variance)
-        power = 2 if quantity == "second_moment" else 1
 
         def rule(nodes: int) -> tuple[float, float]:
             z, weights = _standard_normal_rule(nodes)
             values = f(sd * z)
-            return float(weights @ values**power), float(weights @ np.abs(values) ** power)
+            square = float(weights @ values**2)
+            return (square, square) if quantity == "second_moment" else (float(weights @ values), math.sqrt(square))
 
-        return self._compare(rule, evaluations=sum(self._rules))
+        return self._compare(rule, breaks=len(f.breaks), evaluations=sum(self._rules))
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         shared = pair.shared
 
         def rule(nodes: int) -> tuple[float, float]:
             z, weights = _standard_normal_rule(nodes)
-            given_z = f(shared.loading * z[:, None] + shared.private * z) @ weights
-            other_given_z = g(shared.other_loading * z[:, None] + shared.other_private * z) @ weights
-            return float(weights @ (given_z * other_given_z)), float(weights @ np.abs(given_z * other_given_z))
+            values = f(shared.loading * z[:, None] + shared.private * z)
+            other_values = g(shared.other_loading * z[:, None] + shared.other_private * z)
+            squares = float(weights @ values**2 @ weights) * float(weights @ other_values**2 @ weights)
+            return float(weights @ ((values @ weights) * (other_values @ weights))), math.sqrt(squares)
 
-        return self._compare(rule, evaluations=2 * sum(nodes**2 for nodes in self._rules))
+        breaks, evaluations = len(f.breaks) + len(g.breaks), 2 * sum(nodes**2 for nodes in self._rules)
+        return self._compare(rule, breaks=breaks, evaluations=evaluations)
 
     @property
     def _rules(self) -> tuple[int, int, int]:
         return self.nodes, self.nodes - 1, (self.nodes + 1) // 2
 
-    def _compare(self, rule: Callable[[int], tuple[float, float]], evaluations: int) -> Estimate:
+    def _compare(self, rule: Callable[[int], tuple[float, float]], *, breaks: int, evaluations: int) -> Estimate:
         (value, scale), (one_less, _), (half, _) = (rule(nodes) for nodes in self._rules)
-        error = max(abs(value - one_less), abs(value - half)) + ROUNDING * scale
+        misplaced = breaks * float(_standard_normal_rule(self.nodes)[1].max())
+        error = max(abs(value - one_less), abs(value - half)) + (misplaced + ROUNDING) * scale
         return Estimate(value, error, evaluations)
 
 

@@ -1,0 +1,97 @@
+"""The options that describe a network, shared by the two commands."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..activations import by_name
+from ..errors import ParameterError
+from ..network import HiddenNormalization, Network, OutputNormalization
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> float | tuple[float, ...]:
+    """Read one number, or several separated by commas."""
+    try:
+        numbers = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        message = f"it must be a number, or numbers separated by commas, got {value!r}"
+        raise click.BadParameter(message, context, parameter) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _numbers_option(name: str, default: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(name, callback=_numbers, default=default, show_default=True, metavar="NUMBER[,..]", help=text)
+
+
+_OPTIONS = (
+    click.option(
+        "--activation",
+        "activations",
+        multiple=True,
+        default=("relu",),
+        show_default=True,
+        metavar="NAME",
+        help="Activation of every hidden layer; give it once for each hidden layer if they differ. "
+        "`meanfield activations` lists the names.",
+    ),
+    click.option("--depth", type=int, help="L, the layers of weights.  [default: 3, or as many as are described]"),
+    _numbers_option("--weight-variance", "2", "sigma_w^2, or one for each layer of weights."),
+    _numbers_option("--bias-variance", "0", "sigma_b^2, or one for each layer of weights."),
+    _numbers_option("--width-ratios", "1", "alpha_l: one for all layers, or alpha_0,..,alpha_{L-1}."),
+    click.option("--outputs", type=int, default=1, show_default=True, help="C, the number of outputs."),
+    click.option(
+        "--hidden-normalization",
+        type=click.Choice([str(choice) for choice in HiddenNormalization]),
+        default="none",
+        show_default=True,
+        help="In every hidden layer.",
+    ),
+    click.option(
+        "--output-normalization",
+        type=click.Choice([str(choice) for choice in OutputNormalization]),
+        default="none",
+        show_default=True,
+        help='In the last layer; "mean" subtracts the mean over the samples.',
+    ),
+)
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a network; it gets the ``Network`` as its first argument."""
+
+    @functools.wraps(command)
+    def with_network(
+        activations: tuple[str, ...],
+        depth: int | None,
+        width_ratios: float | tuple[float, ...],
+        **others: Any,
+    ) -> Any:
+        fields = ("weight_variance", "bias_variance", "outputs", "hidden_normalization", "output_normalization")
+        description = {name: others.pop(name) for name in fields}
+        depth = _depth(activations, depth, width_ratios)
+        functions = [by_name(name) for name in activations]
+        network = Network(
+            activations=functions * (depth - 1) if len(functions) == 1 else functions,
+            width_ratios=width_ratios if isinstance(width_ratios, tuple) else (width_ratios,) * depth,
+            **description,
+        )
+        return command(network, **others)
+
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), with_network)
+
+
+def _depth(activations: tuple[str, ...], depth: int | None, width_ratios: float | tuple[float, ...]) -> int:
+    """Return L, from whichever option says it."""
+    if depth is None:
+        if len(activations) > 1:
+            return len(activations) + 1
+        return len(width_ratios) if isinstance(width_ratios, tuple) else 3
+    if depth < 2:
+        raise ParameterError("depth", "an integer >= 2", depth)
+    if len(activations) not in (1, depth - 1):
+        raise ParameterError("activations", f"one, or {depth - 1} for depth {depth}", len(activations))
+    return depth

@@ -1,0 +1,38 @@
+"""How a command ends: every error in one line that names the option."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..errors import AssumptionError, ParameterError, QuadratureError
+
+_SINGULAR = {"activations": "activation"}
+"""Parameters whose option has another name: it is given once for each layer."""
+
+
+def run(command: click.Command, name: str) -> None:
+    """Run a click command as the program ``name`` and exit: 0 done, 1 refused, 2 a wrong option, 130 interrupted."""
+    try:
+        code = command.main(prog_name=name, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:  # a bare command group: its help is the answer
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        _fail(context.command_path if context else name, " ".join(error.format_message().split()), error.exit_code)
+    except ParameterError as error:
+        option = _SINGULAR.get(error.parameter, error.parameter).replace("_", "-")
+        _fail(name, f"Invalid value for '--{option}': it must be {error.expected}, got {error.got}", 2)
+    except (AssumptionError, QuadratureError, NotImplementedError) as error:
+        _fail(name, str(error), 1)
+    except (click.Abort, KeyboardInterrupt):
+        _fail(name, "interrupted", 130)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(name: str, message: str, code: int) -> None:
+    click.echo(f"{name}: {message}", err=True)
+    sys.exit(code)

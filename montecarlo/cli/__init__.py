@@ -1,0 +1,5 @@
+"""The command ``montecarlo``."""
+
+from .commands import main
+
+__all__ = ["main"]

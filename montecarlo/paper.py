@@ -1,0 +1,103 @@
+"""The experiments of the paper: their configurations, and the data that their figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, relu, tanh
+
+from .compare import HEADERS, Comparison, compare
+from .ensemble import Ensemble, run_ensemble
+from .experiments import EigenvalueExperiment
+
+FIGURE_1 = {
+    "relu (2, 0)": Network.uniform(relu, depth=3, weight_variance=2.0),
+    "tanh (3, 0.64)": Network.uniform(tanh, depth=3, weight_variance=3.0, bias_variance=0.64),
+}
+"""The networks of figure 1, by activation and (weight variance, bias variance): L = 3, alpha_l = C = 1."""
+
+FIGURE_1_OUTPUTS = ("none", "mean")
+"""Their output normalisations: none, and mean subtraction."""
+
+
+@dataclass(frozen=True)
+class SharpnessPoint:
+    """Theory and experiment for one network at one width, with T = M."""
+
+    width: int
+    theory: EigenvalueStatistics
+    ensemble: Ensemble[EigenvalueStatistics]
+
+    @property
+    def comparison(self) -> Comparison:
+        """Every quantity, side by side."""
+        return compare(self.theory, self.ensemble)
+
+
+@dataclass(frozen=True)
+class SharpnessCurve:
+    """The largest eigenvalue against the width, for one network."""
+
+    name: str
+    network: Network
+    points: tuple[SharpnessPoint, ...]
+
+
+def figure_1(
+    *,
+    widths: Sequence[int],
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[SharpnessCurve, ...]:
+    """Measure and predict lambda_max against the width for the networks of figure 1, with T = M.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        The widths M.
+    members : int
+        Networks at each width, at least 2.
+    seed, executor, progress
+        As for :func:`run_ensemble`; ``progress`` is called ``4 * len(widths) * members`` times. The same seed serves
+        every curve, so that each network is seen with and without mean subtraction.
+
+    Returns
+    -------
+    tuple of SharpnessCurve
+        Two for each network: without normalisation and with mean subtraction.
+
+    Equations: (10), (18), figure 1
+    """
+    networks = [
+        (name, network.normalized(output=output)) for name, network in FIGURE_1.items() for output in FIGURE_1_OUTPUTS
+    ]
+    points: dict[tuple[str, Network], list[SharpnessPoint]] = {key: [] for key in networks}
+    for width in widths:
+        for name, network in networks:
+            theory = eigenvalue_statistics(network, width=width, samples=width, regime="proportional")
+            experiment = EigenvalueExperiment(network, width, width)
+            ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=progress)
+            points[name, network].append(SharpnessPoint(width, theory, ensemble))
+    return tuple(SharpnessCurve(*key, tuple(points[key])) for key in networks)
+
+
+def figure_1_rows(curves: Sequence[SharpnessCurve]) -> list[tuple[str, ...]]:
+    """Return the rows of the table that belongs to figure 1; the headers are ``FIGURE_1_HEADERS``."""
+    return [
+        (
+            curve.name,
+            str(curve.network.output_normalization),
+            str(point.width),
+            *point.comparison["lambda_max"].cells[1:],
+        )
+        for curve in curves
+        for point in curve.points
+    ]
+
+
+FIGURE_1_HEADERS = ("network", "output", "M = T", "theory", *HEADERS[2:])
+"""Of the table of figure 1."""

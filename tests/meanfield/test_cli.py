@@ -1,0 +1,118 @@
+"""The command, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from meanfield.cli import main
+
+
+@pytest.fixture
+def meanfield(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command and return exit status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["meanfield", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_analyse(meanfield: Command) -> None:
+    code, out, _ = meanfield("analyse", "--activation", "tanh", "--weight-variance", "3", "--bias-variance", "0.64")
+    assert code == 0
+    assert "kappa_1, kappa_2  0.955522, 0.118615" in out
+    assert "Theorem 2.2" in out
+
+
+def test_analyse_describes_every_layer(meanfield: Command) -> None:
+    arguments = ["--activation", "tanh", "--activation", "leaky_relu(0.1)", "--width-ratios", "1,2,0.5"]
+    arguments += ["--weight-variance", "1,2,3", "--outputs", "10", "--output-normalization", "mean", "--json"]
+    code, out, _ = meanfield("analyse", *arguments, "--width", "100", "--samples", "5", "--regime", "proportional")
+    data = json.loads(out)
+    assert code == 0
+    assert data["network"]["activations"] == ["tanh", "leaky_relu(0.1)"]
+    assert data["network"]["width_ratios"] == [1, 2, 0.5]
+    assert data["network"]["weight_variance"] == [1, 2, 3]
+    assert data["statistics"]["theorem"] == "Theorem 3.3 (ii)"
+    assert data["statistics"]["prediction"] is None
+
+
+def test_depth_follows_from_whatever_is_given(meanfield: Command) -> None:
+    for arguments, depth in [
+        ((), 3),
+        (("--depth", "5"), 5),
+        (("--width-ratios", "1,1,1,1"), 4),
+        (("--activation", "relu", "--activation", "tanh", "--activation", "relu"), 4),
+    ]:
+        _, out, _ = meanfield("analyse", "--json", *arguments)
+        assert len(json.loads(out)["network"]["width_ratios"]) == depth
+
+
+def test_activations(meanfield: Command) -> None:
+    code, out, _ = meanfield("activations")
+    assert code == 0
+    assert "arc-cosine kernels" in out
+    closed_forms = json.loads(meanfield("activations", "--json")[1])
+    assert closed_forms["erf"]["slope"]["known"] == ["mean", "second_moment", "overlap"]
+    assert closed_forms["tanh"]["slope"]["known"] == []
+    assert closed_forms["sigmoid"]["value"]["known"] == ["mean"]
+    assert set(closed_forms) == {"absolute", "erf", "identity", "leaky_relu(0.1)", "relu", "sigmoid", "tanh"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--weight-variance", "-1"), 2, "'--weight-variance': it must be a finite number > 0, got -1.0"),
+        (("--weight-variance", "a"), 2, "'--weight-variance': it must be a number, or numbers separated by commas"),
+        (("--weight-variance", "1,2"), 2, "'--weight-variance'"),
+        (("--width-ratios", "1,1,1", "--depth", "4"), 2, "'--width-ratios'"),
+        (("--activation", "swoosh"), 2, "'--activation': it must be one of absolute"),
+        (("--activation", "relu", "--activation", "relu", "--depth", "5"), 2, "'--activation': it must be one, or 4"),
+        (("--depth", "1"), 2, "'--depth': it must be an integer >= 2, got 1"),
+        (("--depth", "few"), 2, "'--depth'"),
+        (("--samples", "0"), 2, "'--samples'"),
+        (("--samples", "1", "--output-normalization", "mean"), 2, "'--samples'"),
+        (("--width", "0"), 2, "'--width'"),
+        (("--outputs", "0"), 2, "'--outputs'"),
+        (("--output-normalization", "max"), 2, "'--output-normalization'"),
+        (("--regime", "some"), 2, "'--regime'"),
+        (("--no-such-option",), 2, "--no-such-option"),
+        (("--activation", "tanh"), 1, "Theorem 2.2 needs a non-centred network"),
+        (("--output-normalization", "layer"), 1, "output_normalization=layer"),
+    ],
+)
+def test_errors_are_one_line_that_names_the_option(
+    meanfield: Command, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    status, out, err = meanfield("analyse", *arguments)
+    assert status == code
+    assert out == ""
+    assert message in err
+    assert err.startswith("meanfield")
+    assert err.count("\n") == 1
+
+
+def test_help_teaches(meanfield: Command) -> None:
+    assert "analyse" in meanfield()[1]
+    code, out, _ = meanfield("analyse", "--help")
+    assert code == 0
+    assert "Examples:\n    meanfield analyse --activation tanh" in out
+    assert "meanfield 0." not in out
+    assert meanfield("--version")[1].startswith("meanfield, version ")
+
+
+def test_the_module_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "meanfield", "analyse", "--json"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(result.stdout)["kappa"]["same"] == pytest.approx(1.5)

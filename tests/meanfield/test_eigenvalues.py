@@ -1,0 +1,206 @@
+"""The theorems: values by hand, conventions, hypotheses, the learning rate and the report."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from problems import MIXED_NETWORKS, RELU, RELU_BIASED, TANH
+from tolerances import KAPPA, LINEAR_ALGEBRA, ROUNDING
+
+import meanfield as mf
+from meanfield.records import plain
+
+
+def test_theorem_2_2_as_printed() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=3)
+    statistics = mf.eigenvalue_statistics(network, width=500, samples=20, leading_order=True)
+    kappa_1, kappa_2 = 1.5, 0.342854318141471
+    assert statistics.mean == pytest.approx(kappa_1 * 3 / 500, rel=KAPPA)
+    expected = 2 * (19 / 20 * kappa_2 + kappa_1 / 20) * 500
+    assert statistics.prediction == pytest.approx(expected, rel=KAPPA)
+    assert statistics.largest.lower == statistics.largest.upper == statistics.prediction
+    assert statistics.parameters == 2 * 500**2
+    assert statistics.theorem == "Theorem 2.2"
+    assert statistics.omitted == ()
+
+
+def test_theorem_3_3_as_printed() -> None:
+    kappa_1, kappa_2 = 0.955521904182836, 0.118615372062933
+    network = TANH.normalized(output="mean")
+    few = mf.eigenvalue_statistics(network, width=1000, samples=8, leading_order=True)
+    assert few.theorem == "Theorem 3.3 (i)"
+    assert few.mean == pytest.approx((1 - 1 / 8) * (kappa_1 - kappa_2) / 1000, rel=KAPPA)
+    assert few.prediction == pytest.approx(2 * (kappa_1 - kappa_2) / 8 * 1000, rel=KAPPA)
+
+    many = mf.eigenvalue_statistics(network, width=1000, samples=2000, leading_order=True)
+    rho = 0.5
+    assert many.theorem == "Theorem 3.3 (ii)"
+    assert many.prediction is None
+    assert many.largest.lower == pytest.approx(rho * 2 * (kappa_1 - kappa_2), rel=KAPPA)
+    printed = math.sqrt(4 * rho * (kappa_1 - kappa_2) ** 2 * 1000)
+    assert many.largest.upper == pytest.approx(printed * math.sqrt(1 - 1 / 2000), rel=KAPPA)
+    assert many.second_moment == pytest.approx((1 - 1 / 2000) * 2 * rho * (kappa_1 - kappa_2) ** 2 / 1000, rel=KAPPA)
+    assert {name.split()[0] for name in many.omitted} == {"c0", "c1", "c2"}
+
+
+@pytest.mark.parametrize(
+    ("network", "lower", "upper"), [(RELU, 2.31, 65.5), (TANH, 1.67, 47.3), (RELU_BIASED, 9.84, 278)]
+)
+def test_bounds_of_the_published_comparison(network: mf.Network, lower: float, upper: float) -> None:
+    statistics = mf.eigenvalue_statistics(network.normalized(output="mean"), width=800, samples=800, leading_order=True)
+    # printed with three digits
+    assert statistics.largest.lower == pytest.approx(lower, rel=5e-3)
+    assert statistics.largest.upper == pytest.approx(upper, rel=5e-3)
+
+
+@pytest.mark.parametrize("output", ["none", "mean"])
+@pytest.mark.parametrize("leading_order", [True, False])
+def test_statistics_are_those_of_the_explicit_matrix(output: str, leading_order: bool) -> None:
+    network = MIXED_NETWORKS["variances by layer"].normalized(output=output)
+    samples, width = 12, 40
+    order = mf.propagate(network)
+    widths = network.widths(width)
+    matrix = np.zeros((samples, samples))
+    for l in range(network.depth):
+        units = network.width_ratios[l] * width if leading_order else widths[l]
+        for (same, cross), eye in zip(
+            zip(order.sensitivity, order.activity, strict=True), (np.eye(samples), 1 - np.eye(samples)), strict=True
+        ):
+            matrix += eye * same[l] * (units * cross[l] + (0 if leading_order else 1)) / samples
+    if output == "mean":
+        g = np.eye(samples) - 1 / samples
+        matrix = g @ matrix @ g
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    statistics = mf.eigenvalue_statistics(
+        network, width=width, samples=samples, leading_order=leading_order, regime="fixed"
+    )
+    parameters = network.alpha * width**2 if leading_order else network.parameters(width)
+    assert statistics.parameters == parameters
+    assert statistics.mean == pytest.approx(network.outputs * eigenvalues.sum() / parameters, rel=LINEAR_ALGEBRA)
+    assert statistics.second_moment == pytest.approx(
+        network.outputs * np.sum(eigenvalues**2) / parameters, rel=LINEAR_ALGEBRA
+    )
+    assert statistics.prediction == pytest.approx(eigenvalues.max(), rel=LINEAR_ALGEBRA)
+
+
+def test_both_conventions_meet_at_large_width() -> None:
+    for network in (RELU, TANH.normalized(output="mean")):
+        gaps = []
+        for width in (10**3, 10**5):
+            exact, leading = (
+                mf.eigenvalue_statistics(network, width=width, samples=width, leading_order=order)
+                for order in (False, True)
+            )
+            gaps.append(abs(exact.largest.lower / leading.largest.lower - 1))
+        assert gaps[1] == pytest.approx(gaps[0] / 100, rel=0.05)  # O(1/M), up to its own O(1/M)
+
+
+@pytest.mark.parametrize(
+    ("samples", "regime", "theorem", "said"),
+    [
+        (10, "auto", "Theorem 3.3 (i)", "fixed: T = 10 <= sqrt(M) = 10"),
+        (11, "auto", "Theorem 3.3 (ii)", "proportional: T = 11 > sqrt(M) = 10"),
+        (10, "proportional", "Theorem 3.3 (ii)", "proportional as asked (T = 10 <= sqrt(M) = 10)"),
+        (500, "fixed", "Theorem 3.3 (i)", "fixed as asked (T = 500 > sqrt(M) = 10)"),
+    ],
+)
+def test_the_regime_is_decided_and_said(samples: int, regime: str, theorem: str, said: str) -> None:
+    statistics = mf.eigenvalue_statistics(TANH.normalized(output="mean"), width=100, samples=samples, regime=regime)
+    assert (statistics.theorem, statistics.regime) == (theorem, said)
+    assert said in str(statistics)
+
+
+def test_centred_networks_are_refused() -> None:
+    centred = mf.Network.uniform(mf.tanh, depth=3, weight_variance=1.5)
+    arctan = mf.Activation("atan", np.arctan, lambda u: 1 / (1 + u**2))
+    for network in (centred, mf.Network.uniform(arctan, depth=3, weight_variance=1.5)):
+        for leading_order in (True, False):
+            with pytest.raises(mf.AssumptionError, match=r"Theorem 2\.2 needs a non-centred network"):
+                mf.eigenvalue_statistics(network, width=100, samples=100, leading_order=leading_order)
+        with pytest.raises(mf.AssumptionError, match=r"Theorem 3\.3 needs a non-centred network"):
+            mf.eigenvalue_statistics(network.normalized(output="mean"), width=100, samples=5)
+
+
+def test_bad_sizes_are_refused_before_any_integral() -> None:
+    class Untouchable(mf.Trapezoid):
+        def _expect(self, *arguments: object) -> mf.Estimate:
+            raise AssertionError("integrated")
+
+    def statistics(network: mf.Network, **sizes: int | str) -> None:
+        mf.eigenvalue_statistics(network, method=Untouchable(), **{"width": 100, "samples": 10, **sizes})  # type: ignore[arg-type]
+
+    with pytest.raises(mf.ParameterError, match="samples must be an integer >= 1, got 0"):
+        statistics(TANH, samples=0)
+    with pytest.raises(mf.ParameterError, match=r"samples must be an integer >= 2, got 1"):
+        statistics(TANH.normalized(output="mean"), samples=1)
+    with pytest.raises(mf.ParameterError, match="width must be an integer >= 1, got -3"):
+        statistics(TANH, width=-3)
+    with pytest.raises(mf.ParameterError, match="regime must be one of auto, fixed, proportional, got 'few'"):
+        statistics(TANH.normalized(output="mean"), regime="few")
+    with pytest.raises(NotImplementedError, match="output_normalization=batch"):
+        statistics(TANH.normalized(output="batch"))
+    with pytest.raises(NotImplementedError, match="hidden_normalization=layer"):
+        statistics(TANH.normalized(hidden="layer"))
+
+
+def test_order_parameters_can_be_handed_in() -> None:
+    order = mf.propagate(TANH)
+    assert mf.eigenvalue_statistics(TANH, width=50, samples=9, order=order) == mf.eigenvalue_statistics(
+        TANH, width=50, samples=9
+    )
+
+
+def test_learning_rates() -> None:
+    known = mf.eigenvalue_statistics(RELU, width=100, samples=100)
+    assert known.prediction is not None
+    rate = mf.learning_rate_bound(known)
+    assert rate.value == rate.necessary == rate.safe == 2 / known.prediction
+    bounded = mf.eigenvalue_statistics(RELU.normalized(output="mean"), width=100, samples=100)
+    rate = mf.learning_rate_bound(bounded)
+    assert (rate.necessary, rate.safe) == (2 / bounded.largest.lower, 2 / bounded.largest.upper)
+    assert rate.value is None
+    assert rate.safe < rate.necessary
+    unbounded = mf.EigenvalueStatistics(0.0, 0.0, 1.0, mf.Bounds(0.0, math.inf), None, "none")
+    assert mf.learning_rate_bound(unbounded) == mf.LearningRateBound(necessary=math.inf, safe=0.0, value=None)
+
+
+def test_bounds_contain_and_print() -> None:
+    bounds = mf.Bounds(1.0, 2.0)
+    assert 1.0 in bounds
+    assert 2.1 not in bounds
+    assert str(bounds) == "[1, 2]"
+    assert str(mf.Bounds(3.0, 3.0)) == "3"
+
+
+def test_the_zero_matrix_has_bounds() -> None:
+    assert mf.moment_bounds(0.0, 0.0, 10) == mf.Bounds(0.0, 0.0)
+
+
+def test_the_report_keeps_every_record() -> None:
+    network = TANH.normalized(output="mean")
+    report = mf.analyse(network, width=300, samples=300)
+    assert report.kappa == mf.kappas(network)
+    assert report.statistics == mf.eigenvalue_statistics(network, width=300, samples=300)
+    assert report.learning_rate == mf.learning_rate_bound(report.statistics)
+    for part in ("kappa_1, kappa_2", "Theorem 3.3 (ii)", "c1 >= 0", "learning rate", "proportional"):
+        assert part in str(report)
+
+
+def test_reports_become_json() -> None:
+    data = json.loads(json.dumps(plain(mf.analyse(TANH, width=300, samples=300))))
+    assert data["kappa"]["same"] == pytest.approx(0.955521904182836, rel=ROUNDING)
+    assert data["network"]["activations"] == ["tanh", "tanh"]
+    assert len(data["order"]["sensitivity"]["cross"]) == 3
+    assert plain(math.inf) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((math.nan, 0.0, 2), "same must be a finite number"), ((1.0, 0.0, 0), "size must be an integer >= 1")],
+)
+def test_bad_matrices(arguments: tuple[float, float, int], message: str) -> None:
+    with pytest.raises(mf.ParameterError, match=message):
+        mf.Exchangeable(*arguments)

@@ -1,0 +1,130 @@
+"""Independent computations, written as plainly as possible and by other means than the packages.
+
+Gaussian integrals at 30 digits: for smooth functions the trapezoidal rule on a square lattice in the plane of (u, v)
+itself (the package integrates in decorrelated coordinates); for functions that are linear on both sides of zero, polar
+coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+from numpy.typing import NDArray
+
+import meanfield as mf
+
+DIGITS = 30
+_NEGLIGIBLE = mpf(10) ** (-DIGITS - 5)
+
+Real = Any  # mpmath has no types
+Function = Callable[[Real], Real]
+
+
+def _ramp(positive: float, negative: float) -> tuple[Function, Function]:
+    return (lambda u: (positive if u > 0 else negative) * u), (lambda u: mpf(positive if u > 0 else negative))
+
+
+SMOOTH: dict[str, tuple[Function, Function]] = {
+    "tanh": (mp.tanh, lambda u: 1 / mp.cosh(u) ** 2),
+    "sigmoid": (lambda u: 1 / (1 + mp.exp(-u)), lambda u: 1 / (2 * mp.cosh(u / 2)) ** 2),
+    "erf": (mp.erf, lambda u: 2 / mp.sqrt(mp.pi) * mp.exp(-u * u)),
+}
+"""Value and slope, analytic within a strip of half-width 1.5 around the real axis."""
+
+HOMOGENEOUS: dict[str, tuple[Function, Function]] = {
+    "relu": _ramp(1, 0),
+    "absolute": _ramp(1, -1),
+    "identity": _ramp(1, 1),
+    "leaky_relu(0.2)": _ramp(1, 0.2),
+}
+"""Value and slope, homogeneous of degree 1 and 0."""
+
+
+def overlap(name: str, part: int, a: Real, b: Real) -> Real:
+    """E f(u) f(v) at DIGITS digits; ``part`` 0 is the value of the activation, 1 its slope; |b| < a or b = a."""
+    with mp.workdps(DIGITS + 5):
+        a, b = mpf(a), mpf(b)
+        if name in HOMOGENEOUS:
+            return _polar(HOMOGENEOUS[name][part], 1 - part, a, b)
+        f = SMOOTH[name][part]
+        return _line(f, a) if a == b else _plane(f, a, b)
+
+
+def _polar(f: Function, degree: int, a: Real, b: Real) -> Real:
+    angle = mp.acos(b / a)
+    kinks = sorted({mpf(0), *(x % (2 * mp.pi) for x in (mp.pi / 2, -mp.pi / 2, angle + mp.pi / 2, angle - mp.pi / 2))})
+    around = mp.quad(lambda t: f(mp.cos(t)) * f(mp.cos(t - angle)), [*kinks, 2 * mp.pi]) / (2 * mp.pi)
+    return around * (2 * a) ** degree  # E r^2 = 2 a
+
+
+def _line(f: Function, a: Real) -> Real:
+    h = mpf("0.1") * min(1, mp.sqrt(a))
+    grid = [i * h for i in range(-int(12.5 * mp.sqrt(a) / h) - 1, int(12.5 * mp.sqrt(a) / h) + 2)]
+    return h / mp.sqrt(2 * mp.pi * a) * mp.fsum(f(u) ** 2 * mp.exp(-u * u / (2 * a)) for u in grid)
+
+
+def _plane(f: Function, a: Real, b: Real) -> Real:
+    # The density's narrow direction, of variance a - |b|, must be resolved too
+    h = min(mpf("0.1"), mp.sqrt(a - abs(b)) / 2)
+    n = int(12.5 * mp.sqrt(a) / h) + 1
+    grid = range(-n, n + 1)
+    # The density is a product of Gaussians in u + v and u - v; beyond 30 digits it is left out
+    values = [f(i * h) for i in grid]
+    plus = [mp.exp(-((k * h) ** 2) / (4 * (a + b))) for k in range(2 * n + 1)]
+    minus = [mp.exp(-((k * h) ** 2) / (4 * (a - b))) for k in range(2 * n + 1)]
+    total = mp.fsum(
+        values[i + n] * values[j + n] * plus[abs(i + j)] * minus[abs(i - j)]
+        for i in grid
+        for j in grid
+        if plus[abs(i + j)] * minus[abs(i - j)] > _NEGLIGIBLE
+    )
+    return total * h**2 / (2 * mp.pi * mp.sqrt(a * a - b * b))
+
+
+def kappas(network: mf.Network) -> tuple[Real, Real]:
+    """kappa_1 and kappa_2 at DIGITS digits, straight from (5)-(7) and (11); with layer norm from (S.74), (S.87)."""
+    with mp.workdps(DIGITS + 5):
+        depth, layer_norm = network.depth, network.hidden_normalization == "layer"
+        names = [phi.name for phi in network.activations]
+        qhat = [(mpf(1), mpf(0))]
+        q = []
+        for l in range(depth):
+            q.append(tuple(mpf(network.weight_variance[l]) * x + mpf(network.bias_variance[l]) for x in qhat[l]))
+            if l < depth - 1:
+                t, st = (mpf(1), q[l][1] / q[l][0]) if layer_norm else q[l]
+                qhat.append((overlap(names[l], 0, t, t), overlap(names[l], 0, t, st)))
+        qtilde = {depth: (mpf(1), mpf(1))}
+        for l in range(depth - 1, 0, -1):
+            t, st = (mpf(1), q[l - 1][1] / q[l - 1][0]) if layer_norm else q[l - 1]
+            factor = mpf(network.weight_variance[l]) / (q[l - 1][0] if layer_norm else 1)
+            above = qtilde[l + 1]
+            qtilde[l] = (
+                factor * above[0] * overlap(names[l - 1], 1, t, t),
+                factor * above[1] * overlap(names[l - 1], 1, t, st),
+            )
+        ratios = [mpf(ratio) for ratio in network.width_ratios]
+        alpha = mp.fsum(ratios[l] * ratios[l - 1] for l in range(1, depth))
+        same, cross = (
+            mp.fsum(ratios[l - 1] / alpha * qtilde[l][i] * qhat[l - 1][i] for l in range(1, depth + 1)) for i in (0, 1)
+        )
+        return same, cross
+
+
+def jacobian(
+    outputs: Callable[[list[NDArray[np.float64]]], NDArray[np.float64]], parameters: list[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """D outputs / d parameters by central differences: shape (P, T, C), parameters in the order of the arrays."""
+    step, rows = 1e-5, []
+    for array in parameters:
+        for index in np.ndindex(array.shape):
+            value = array[index]
+            array[index] = value + step
+            above = outputs(parameters)
+            array[index] = value - step
+            below = outputs(parameters)
+            array[index] = value
+            rows.append((above - below) / (2 * step))
+    return np.array(rows)

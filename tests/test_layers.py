@@ -1,0 +1,116 @@
+"""Modules import only from strictly lower layers, and optional packages load only when used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+LAYERS = [
+    {"meanfield._version", "meanfield.errors"},
+    {"meanfield.gaussian"},
+    {"meanfield.functions"},
+    {"meanfield.records"},
+    {"meanfield.activations.piecewise_linear", "meanfield.activations.probit", "meanfield.activations.sigmoidal"},
+    {"meanfield.activations.catalogue"},
+    {"meanfield.activations"},
+    {"meanfield.quadrature.method"},
+    {
+        "meanfield.quadrature.exact",
+        "meanfield.quadrature.gauss_hermite",
+        "meanfield.quadrature.trapezoid",
+        "meanfield.quadrature.panels",
+    },
+    {"meanfield.quadrature.auto"},
+    {"meanfield.quadrature.integrals"},
+    {"meanfield.quadrature"},
+    {"meanfield.network"},
+    {"meanfield.order_parameters"},
+    {"meanfield.fim"},
+    {"meanfield.eigenvalues.moments"},
+    {"meanfield.eigenvalues.unnormalized", "meanfield.eigenvalues.mean_subtraction"},
+    {"meanfield.eigenvalues.statistics"},
+    {"meanfield.eigenvalues"},
+    {"meanfield.learning_rate"},
+    {"meanfield.report"},
+    {"meanfield"},
+    {"meanfield.cli.run", "meanfield.cli.options"},
+    {"meanfield.cli.commands"},
+    {"meanfield.cli"},
+    {"meanfield.__main__"},
+    {"montecarlo.network"},
+    {"montecarlo.propagate"},
+    {"montecarlo.order_parameters", "montecarlo.dual"},
+    {"montecarlo.spectrum"},
+    {"montecarlo.experiments"},
+    {"montecarlo.ensemble"},
+    {"montecarlo.compare"},
+    {"montecarlo.paper"},
+    {"montecarlo.figures"},
+    {"montecarlo"},
+    {"montecarlo.cli.commands"},
+    {"montecarlo.cli"},
+    {"montecarlo.__main__"},
+]
+"""From the bottom to the top; a package stands for its __init__."""
+
+LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in [*ROOT.glob("meanfield/**/*.py"), *ROOT.glob("montecarlo/**/*.py")]:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(module: str, path: Path) -> set[str]:
+    """Return the modules of the two packages that a file imports."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[tuple[str, list[str]]] = []
+        if isinstance(node, ast.Import):
+            names = [(alias.name, []) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*anchor, *([node.module] if node.module else [])])
+            names = [(base, [alias.name for alias in node.names])]
+        for base, members in names:
+            if base.split(".")[0] in ("meanfield", "montecarlo"):
+                submodules = {f"{base}.{member}" for member in members} & set(LEVEL)
+                found |= submodules or {base}
+    return found
+
+
+def test_every_module_has_a_layer() -> None:
+    assert set(modules()) == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_imports_only_from_lower_layers(module: str) -> None:
+    assert {target for target in imports(module, modules()[module]) if LEVEL[target] >= LEVEL[module]} == set()
+
+
+def test_the_check_sees_a_forbidden_import(tmp_path: Path) -> None:
+    path = tmp_path / "errors.py"
+    path.write_text("from .quadrature import AUTO\nimport montecarlo\nfrom . import fim\n")
+    assert imports("meanfield.errors", path) == {"meanfield.quadrature", "montecarlo", "meanfield.fim"}
+
+
+@pytest.mark.parametrize("package", ["meanfield", "montecarlo"])
+def test_heavy_packages_load_only_when_used(package: str) -> None:
+    heavy = {"sympy", "mpmath", "matplotlib", "click", "scipy.stats", "scipy.integrate", "scipy.optimize"}
+    if package == "montecarlo":
+        heavy -= {"scipy.optimize", "scipy.integrate", "scipy.stats"}
+    code = f"import sys, {package}; print(*sorted({heavy!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""

@@ -1,0 +1,21 @@
+"""Every tolerance of the tests, with the reason for it."""
+
+from __future__ import annotations
+
+QUADRATURE = 2e-13
+"""Of an integral relative to its scale: the default tolerance is 1e-13, and the oracle rounds to double."""
+
+KAPPA = 1e-12
+"""Of kappa, relative: about ten integrals of 1e-13 each enter it."""
+
+ROUNDING = 1e-13
+"""Of formulas without integration that are evaluated in two different orders."""
+
+LINEAR_ALGEBRA = 1e-11
+"""Of eigenvalues and Gram matrices by two routes, relative to the largest: rounding times the size."""
+
+DIFFERENCES = 1e-6
+"""Of derivatives by central differences with a step of 1e-5: the truncation is 1e-10, the rounding 1e-11/1e-5."""
+
+SIGMAS = 5.0
+"""Of a Monte Carlo mean from its expectation, in standard errors; seeds are fixed."""
