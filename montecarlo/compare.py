@@ -51,6 +51,8 @@ class Row:
         difference = self.measured - self.theory.lower
         if not self.is_equality:
             return math.nan
+        if difference == 0:
+            return 0.0
         return difference / self.standard_error if self.standard_error else math.copysign(math.inf, difference)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 from scipy.linalg import blas
 
 from meanfield import OutputNormalization, ParameterError
@@ -13,6 +14,9 @@ from .propagate import Sweep
 
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram may take unless the user says otherwise."""
+
+_TILE = 64
+"""Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
 
 
 def gram_memory(*, outputs: int, samples: int) -> float:
@@ -73,19 +77,14 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     samples, outputs = sweep.outputs.shape
     require_memory(outputs=outputs, samples=samples, memory_limit=memory_limit)
     constant = 1 / samples if biases else 0.0
-    gram = np.zeros((outputs * samples,) * 2, order="F")
-    blocks = gram.reshape((samples, outputs, samples, outputs), order="F")
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
     signal = _upper_gram(sweep.h[-1], scale=1 / samples, constant=constant)
-    for k in range(outputs):
-        blocks[:, k, :, k] = signal
+    gram = signal if outputs == 1 else np.asfortranarray(linalg.block_diag(*[signal] * outputs))
     for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
         signal = _upper_gram(h, scale=1 / samples, constant=constant)
         if outputs > 1:  # blocks beside the diagonal need all of it
             _fill_lower(signal)
-        product = _upper_gram(delta.reshape(outputs * samples, -1))
-        product.reshape(blocks.shape, order="F")[...] *= signal[:, None, :, None]
-        gram += product
+        _accumulate(gram, _upper_gram(delta.reshape(outputs * samples, -1)), signal)
     _fill_lower(gram)
     gram = gram.T  # symmetric by now: the same matrix, in C order
     if sweep.finite_network.network.output_normalization is OutputNormalization.MEAN:
@@ -102,10 +101,29 @@ def _upper_gram(x: NDArray[np.float64], *, scale: float = 1.0, constant: float =
     return np.asarray(blas.dsyrk(scale, x.T, beta=1.0, c=start, trans=1, overwrite_c=1))
 
 
-def _fill_lower(matrix: NDArray[np.float64], rows: int = 128) -> None:
+def _accumulate(gram: NDArray[np.float64], overlap: NDArray[np.float64], signal: NDArray[np.float64]) -> None:
+    """Add ``overlap * signal`` to the upper triangle, every T x T block with the same signal; ``overlap`` is used up.
+
+    This costs memory traffic, not arithmetic: it goes a few columns at a time, which stay in the cache, and leaves out
+    the lower triangle.
+    """
+    samples = len(signal)
+    for right in range(len(gram) // samples):
+        for start in range(0, samples, _TILE):
+            stop = min(start + _TILE, samples)
+            columns = slice(right * samples + start, right * samples + stop)
+            for left in range(right + 1):
+                depth = stop if left == right else samples
+                rows = slice(left * samples, left * samples + depth)
+                part = overlap[rows, columns]
+                part *= signal[:depth, start:stop]
+                gram[rows, columns] += part
+
+
+def _fill_lower(matrix: NDArray[np.float64]) -> None:
     """Copy the upper triangle onto the lower one, in tiles that fit the cache."""
-    for start in range(0, len(matrix), rows):
-        tile = slice(start, start + rows)
+    for start in range(0, len(matrix), _TILE):
+        tile = slice(start, start + _TILE)
         matrix[tile, :start] = matrix[:start, tile].T
         diagonal = matrix[tile, tile]
         lower = np.tril_indices(len(diagonal), -1)

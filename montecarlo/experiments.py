@@ -63,8 +63,10 @@ class EigenvalueExperiment:
     memory_limit: float = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
-        least = 2 if self.network.output_normalization is OutputNormalization.MEAN else 1
-        _validate(self.network, self.width, self.samples, least)
+        _validate(self.network, self.width)
+        # one sample has nothing left after mean subtraction
+        least = 1 if self.network.output_normalization is OutputNormalization.NONE else 2
+        require_integer("samples", self.samples, at_least=least)
         require_memory(outputs=self.network.outputs, samples=self.samples, memory_limit=self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
@@ -96,18 +98,18 @@ class OrderParameterExperiment:
     samples: int
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples, 2)
+        _validate(self.network, self.width)
+        require_integer("samples", self.samples, at_least=2)
 
     def run(self, rng: np.random.Generator) -> OrderParameters:
         """Run one member."""
         return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng))
 
 
-def _validate(network: Network, width: int, samples: int, least_samples: int) -> None:
+def _validate(network: Network, width: int) -> None:
     if not isinstance(network, Network):
         raise ParameterError("network", "a meanfield.Network", repr(network))
     network.widths(width)
-    require_integer("samples", samples, at_least=least_samples)
 
 
 def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator) -> Sweep:

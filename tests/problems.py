@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import meanfield as mf
+import montecarlo as mc
 
 RELU = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
 TANH = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
@@ -61,3 +62,10 @@ WAVE = mf.ScalarFunction(lambda u: np.sin(3 * u))
 
 PIECEWISE = {"ramp": RAMP, "kinked exponential": KINKED_EXPONENTIAL}
 """Functions of other people, with kinks, that no closed form helps with."""
+
+
+def sweep(network: mf.Network, *, width: int = 12, samples: int = 5, seed: int = 3) -> mc.Sweep:
+    """Sample a small network and inputs, and propagate them."""
+    rng = np.random.default_rng(seed)
+    finite = mc.sample_network(network, width=width, rng=rng)
+    return mc.propagate(finite, mc.sample_inputs(network, width=width, samples=samples, rng=rng))

@@ -95,4 +95,4 @@ def moment_bounds(mean: float, second_moment: float, parameters: float) -> Bound
     Bounds(lower=2.0, upper=4.0)
     """
     lower = second_moment / mean if mean > 0 else 0.0
-    return Bounds(lower, math.sqrt(parameters * second_moment))
+    return Bounds(lower, max(lower, math.sqrt(parameters * second_moment)))  # equal where only one eigenvalue is not 0

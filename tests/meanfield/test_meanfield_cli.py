@@ -11,11 +11,11 @@ import pytest
 
 from meanfield.cli import main
 
+Command = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def meanfield(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def meanfield(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command and return exit status, output and errors."""
 
     def run(*arguments: str) -> tuple[int, str, str]:

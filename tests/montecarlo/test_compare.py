@@ -1,0 +1,151 @@
+"""Theory against finite networks: the ratios, and how they are judged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import RELU, RELU_BIASED, TANH
+from tolerances import SIGMAS
+
+import meanfield as mf
+import montecarlo as mc
+
+
+def sharpness(
+    network: mf.Network, *, width: int, members: int, samples: int | None = None
+) -> mc.Ensemble[mf.EigenvalueStatistics]:
+    experiment = mc.EigenvalueExperiment(network, width, width if samples is None else samples)
+    return mc.run_ensemble(experiment, members=members, seed=11)
+
+
+@pytest.mark.parametrize(
+    ("network", "ratio", "error"),
+    [(RELU, 1.086, 0.017), (TANH, 1.096, 0.010), (RELU_BIASED, 1.032, 0.021)],
+    ids=["relu", "tanh", "relu with bias"],
+)
+def test_ratio_to_theorem_2_2_at_width_100(network: mf.Network, ratio: float, error: float) -> None:
+    """An independent experiment found these ratios to the printed formula, without the term of the bias parameters."""
+    ensemble = sharpness(network, width=100, members=200)
+    printed = mf.eigenvalue_statistics(network, width=100, samples=100, leading_order=True)
+    row = mc.compare(printed, ensemble)["lambda_max"]
+    assert abs(row.ratio - ratio) < SIGMAS * math.hypot(error, row.standard_error / row.theory.lower)
+
+
+def test_the_bias_parameters_explain_most_of_the_difference_for_tanh() -> None:
+    ensemble = sharpness(TANH, width=100, members=400)
+    without, with_biases = (
+        mc.compare(mf.eigenvalue_statistics(TANH, width=100, samples=100, leading_order=order), ensemble)["lambda_max"]
+        for order in (True, False)
+    )
+    assert without.z > 20
+    assert without.ratio - 1 > 3 * (with_biases.ratio - 1)
+    # without bias parameters on either side the theory of leading order is met as well
+    experiment = mc.EigenvalueExperiment(TANH, 100, 100, biases=False)
+    row = mc.compare(
+        mf.eigenvalue_statistics(TANH, width=100, samples=100, leading_order=True),
+        mc.run_ensemble(experiment, members=400, seed=11),
+    )["lambda_max"]
+    assert abs(row.ratio - with_biases.ratio) < SIGMAS * row.standard_error / row.theory.lower
+    assert without.agrees  # within the O(1/M) allowance, though z refutes it
+    assert with_biases.agrees
+
+
+@pytest.mark.parametrize(
+    ("network", "measured", "deviation"),
+    [(RELU, 8.34, 0.39), (TANH, 6.10, 0.14), (RELU_BIASED, 42.8, 2.2)],
+    ids=["relu", "tanh", "relu with bias"],
+)
+def test_mean_subtraction_at_width_800(network: mf.Network, measured: float, deviation: float) -> None:
+    """An independent experiment found these means and standard deviations of single networks."""
+    centred = network.normalized(output="mean")
+    ensemble = sharpness(centred, width=800, members=8)
+    comparison = mc.compare(mf.eigenvalue_statistics(centred, width=800, samples=800), ensemble)
+    row = comparison["lambda_max"]
+    assert abs(row.measured - measured) < SIGMAS * deviation * math.sqrt(2 / 8)
+    assert row.verdict == "inside"
+    assert math.isnan(row.ratio)
+    assert comparison.agrees
+
+
+def test_the_second_moment_of_mean_subtraction_is_a_lower_bound() -> None:
+    """The leading order omits c0 >= 0; relu (2, 0), L = 3 has c0 rho/(alpha rho^2 (kappa_1 - kappa_2)^2 + ..) = 0.4."""
+    centred = RELU.normalized(output="mean")
+    theory = mf.eigenvalue_statistics(centred, width=200, samples=200)
+    row = mc.compare(theory, sharpness(centred, width=200, members=20))["s_lambda"]
+    assert row.theory.upper == math.inf
+    assert row.verdict == "inside"
+    assert 1.2 < row.measured / row.theory.lower < 1.6
+
+
+@pytest.mark.parametrize("network", [RELU, TANH], ids=["relu", "tanh"])
+def test_few_samples(network: mf.Network) -> None:
+    """Theorem 3.3 (i): lambda_max exceeds it by level repulsion; the mean of the top C (T - 1) eigenvalues does not."""
+    centred = network.normalized(output="mean")
+    theory = mf.eigenvalue_statistics(centred, width=1000, samples=6)
+    comparison = mc.compare(theory, sharpness(centred, width=1000, members=20, samples=6))
+    assert comparison.agrees
+    assert 1 < comparison["lambda_max"].ratio < 1.5
+    assert abs(comparison["m_lambda"].ratio - 1) < 0.03
+
+
+def test_several_outputs_split_the_largest_eigenvalue() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=4)
+    theory = mf.eigenvalue_statistics(network, width=200, samples=100)
+    comparison = mc.compare(theory, sharpness(network, width=200, members=20, samples=100))
+    assert comparison.agrees
+    assert comparison["lambda_max"].ratio > 1.03
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_wrong_factor_is_refused(factor: float) -> None:
+    theory = mf.eigenvalue_statistics(TANH, width=800, samples=100)
+    ensemble = sharpness(TANH, width=800, members=12, samples=100)
+    assert mc.compare(theory, ensemble).agrees
+    assert theory.prediction is not None
+    value = theory.prediction * factor
+    wrong = replace(theory, mean=theory.mean * factor, prediction=value, largest=mf.Bounds(value, value))
+    comparison = mc.compare(wrong, ensemble)
+    assert not comparison.agrees
+    assert comparison["lambda_max"].verdict == comparison["m_lambda"].verdict == "differs"
+
+
+def test_bounds_that_are_missed_are_outside() -> None:
+    centred = TANH.normalized(output="mean")
+    theory = mf.eigenvalue_statistics(centred, width=100, samples=100)
+    wrong = replace(theory, largest=mf.Bounds(50.0, 60.0))
+    row = mc.compare(wrong, sharpness(centred, width=100, members=4))["lambda_max"]
+    assert row.verdict == "outside"
+    assert math.isnan(row.z)
+
+
+def test_a_comparison_prints_as_a_table() -> None:
+    ensemble = sharpness(RELU, width=50, members=3)
+    comparison = mc.compare(mf.eigenvalue_statistics(RELU, width=50, samples=50), ensemble)
+    lines = str(comparison).splitlines()
+    assert lines[0].split() == ["quantity", "theory", "experiment", "ratio", "allowed", "z", "verdict"]
+    assert [line.split()[0] for line in lines[1:]] == ["m_lambda", "s_lambda", "lambda_max"]
+    with pytest.raises(KeyError, match="no quantity 'lambda_min'; there are m_lambda"):
+        comparison["lambda_min"]
+
+
+def test_rows_of_order_parameters() -> None:
+    ensemble = mc.run_ensemble(mc.OrderParameterExperiment(TANH, width=100, samples=4), members=5, seed=0)
+    comparison = mc.compare(mf.propagate(TANH), ensemble)
+    assert len(comparison.rows) == 18
+    value = np.mean([member.sensitivity.cross[0] for member in ensemble.members])
+    assert comparison["qtilde^1_st"].measured == pytest.approx(value)
+    assert comparison["qtilde^3_t"].z == 0  # exactly one in theory and experiment
+    assert math.isnan(comparison["qhat^0_st"].ratio)
+
+
+def test_what_cannot_be_compared() -> None:
+    ensemble = sharpness(RELU, width=20, members=2)
+    with pytest.raises(mf.ParameterError, match="ensemble must be an ensemble of OrderParameters"):
+        mc.compare(mf.propagate(RELU), ensemble)
+    with pytest.raises(mf.ParameterError, match="members must be at least 2, for a standard error, got 1"):
+        mc.compare(mf.eigenvalue_statistics(RELU, width=20, samples=20), sharpness(RELU, width=20, members=1))
+    with pytest.raises(mf.ParameterError, match=r"theory must be from meanfield\.eigenvalue_statistics"):
+        mc.compare(ensemble.members[0], ensemble)

@@ -1,0 +1,124 @@
+"""The dual Gram against an explicit Jacobian, and what is measured on it against the explicit Fisher information."""
+
+from __future__ import annotations
+
+import numpy as np
+import oracles
+import pytest
+from numpy.typing import NDArray
+from tolerances import DIFFERENCES, LINEAR_ALGEBRA
+
+import meanfield as mf
+import montecarlo as mc
+
+SAMPLES, WIDTH = 6, 8
+
+
+def finite_network(outputs: int, output: str) -> tuple[mc.FiniteNetwork, NDArray[np.float64]]:
+    network = mf.Network(
+        activations=[mf.tanh, mf.erf, mf.sigmoid],
+        width_ratios=[0.5, 1, 0.7, 1.2],
+        weight_variance=[2, 1.5, 1, 3],
+        bias_variance=0.3,
+        outputs=outputs,
+        output_normalization=output,
+    )
+    rng = np.random.default_rng(7)
+    finite = mc.sample_network(network, width=WIDTH, rng=rng)
+    return finite, mc.sample_inputs(network, width=WIDTH, samples=SAMPLES, rng=rng)
+
+
+def gradients(finite: mc.FiniteNetwork, inputs: NDArray[np.float64], biases: bool) -> NDArray[np.float64]:
+    """R of (S.1), P x CT, by central differences."""
+    weights = [w.copy() for w in finite.weights]
+    constants = [b.copy() for b in finite.biases]
+
+    def outputs(_: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return mc.propagate(mc.FiniteNetwork(finite.network, weights, constants), inputs).outputs
+
+    jacobian = oracles.jacobian(outputs, weights + (constants if biases else []))
+    by_output = np.swapaxes(jacobian, 1, 2)
+    return np.asarray(np.reshape(by_output, (len(jacobian), -1)) / np.sqrt(len(inputs)))
+
+
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("outputs", [1, 4])
+@pytest.mark.parametrize("output", ["none", "mean"])
+def test_dual_gram_against_an_explicit_jacobian(outputs: int, output: str, biases: bool) -> None:
+    finite, inputs = finite_network(outputs, output)
+    r = gradients(finite, inputs, biases)
+    sweep = mc.propagate(finite, inputs)
+    gram = mc.dual_gram(sweep, biases=biases)
+    np.testing.assert_allclose(gram, r.T @ r, atol=DIFFERENCES * np.abs(gram).max())
+
+    fisher = r @ r.T
+    eigenvalues = np.linalg.eigvalsh(fisher)
+    measured = mc.measure_eigenvalues(sweep, biases=biases)
+    assert measured.parameters == len(fisher) == finite.network.parameters(WIDTH, biases=biases)
+    assert measured.mean == pytest.approx(eigenvalues.mean(), rel=DIFFERENCES)
+    assert measured.second_moment == pytest.approx(np.mean(eigenvalues**2), rel=DIFFERENCES)
+    assert measured.prediction == pytest.approx(eigenvalues.max(), rel=DIFFERENCES)
+    assert measured.largest.lower == measured.largest.upper == measured.prediction
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_alignment_against_explicit_eigenvectors(outputs: int) -> None:
+    finite, inputs = finite_network(outputs, "none")
+    r = gradients(finite, inputs, biases=True)
+    eigenvectors = np.linalg.eigh(r @ r.T)[1][:, -outputs:]
+    means = r.reshape(len(r), outputs, SAMPLES).sum(axis=2)
+    basis = np.linalg.qr(means)[0]
+    cosines = np.linalg.svd(basis.T @ eigenvectors, compute_uv=False)
+    measured = mc.measure_alignment(mc.propagate(finite, inputs))
+    assert measured == pytest.approx(np.mean(cosines**2), rel=DIFFERENCES)
+    assert 0.5 < measured < 1
+
+
+def test_gram_of_the_centred_network_is_the_centred_gram() -> None:
+    (plain, inputs), (centred, _) = finite_network(4, "none"), finite_network(4, "mean")
+    g = np.kron(np.eye(4), np.eye(SAMPLES) - 1 / SAMPLES)
+    expected = g @ mc.dual_gram(mc.propagate(plain, inputs)) @ g
+    gram = mc.dual_gram(mc.propagate(centred, inputs))
+    np.testing.assert_allclose(gram, expected, atol=LINEAR_ALGEBRA * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("outputs", "samples"), [(1, 300), (3, 150)])
+def test_lanczos_and_dense_solver_agree(outputs: int, samples: int) -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=outputs)
+    for output in ("none", "mean"):
+        rng = np.random.default_rng(0)
+        finite = mc.sample_network(network.normalized(output=output), width=100, rng=rng)
+        sweep = mc.propagate(finite, mc.sample_inputs(network, width=100, samples=samples, rng=rng))
+        gram = mc.dual_gram(sweep)
+        np.testing.assert_allclose(gram, gram.T, atol=LINEAR_ALGEBRA * np.abs(gram).max())
+        measured = mc.measure_eigenvalues(sweep)
+        assert measured.prediction == pytest.approx(np.linalg.eigvalsh(gram)[-1], rel=LINEAR_ALGEBRA)
+
+
+def test_alignment_approaches_one_with_the_width() -> None:
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64, outputs=3)
+    misalignment = []
+    for width in (50, 800):
+        rng = np.random.default_rng(1)
+        finite = mc.sample_network(network, width=width, rng=rng)
+        sweep = mc.propagate(finite, mc.sample_inputs(network, width=width, samples=50, rng=rng))
+        misalignment.append(1 - mc.measure_alignment(sweep))
+    assert 0 < misalignment[1] < misalignment[0] / 4
+    assert misalignment[1] < 0.01
+
+
+def test_alignment_needs_outputs_as_they_are() -> None:
+    finite, inputs = finite_network(2, "mean")
+    with pytest.raises(mf.AssumptionError, match=r"Theorem 3\.1 needs outputs without normalisation"):
+        mc.measure_alignment(mc.propagate(finite, inputs))
+
+
+def test_memory_is_refused_before_it_is_used() -> None:
+    assert mc.gram_memory(outputs=10, samples=10_000) == pytest.approx(8 * (2 * 1e10 + 1e8) / 2**30)
+    finite, inputs = finite_network(2, "none")
+    message = "memory_limit must be at least .* GiB, which the dual Gram of 2 x 6 gradients needs, got 1e-09 GiB"
+    with pytest.raises(mf.ParameterError, match=message):
+        mc.dual_gram(mc.propagate(finite, inputs), memory_limit=1e-9)
+    with pytest.raises(mf.ParameterError, match="100000 gradients needs, got 8 GiB"):
+        mc.EigenvalueExperiment(finite.network, width=10, samples=100_000)
+    assert mc.EigenvalueExperiment(finite.network, width=10, samples=100_000, memory_limit=1000).samples == 100_000

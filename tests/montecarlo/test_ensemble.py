@@ -1,0 +1,101 @@
+"""The same seed gives the same bits, in any order and on any executor."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import pytest
+from problems import TANH
+
+import meanfield as mf
+import montecarlo as mc
+
+EXPERIMENT = mc.EigenvalueExperiment(TANH.normalized(output="mean"), width=60, samples=250)
+
+
+class Backwards(Executor):
+    """Runs everything when the last task has been submitted, the last first."""
+
+    def __init__(self, expected: int) -> None:
+        self.tasks: list[tuple[Future[Any], Any, tuple[Any, ...]]] = []
+        self.expected = expected
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Wait for the last task."""
+        self.tasks.append((Future(), fn, args))
+        if len(self.tasks) == self.expected:
+            for future, function, arguments in reversed(self.tasks):
+                future.set_result(function(*arguments))
+        return self.tasks[-1][0]
+
+
+def test_bits_do_not_depend_on_the_executor() -> None:
+    serial = mc.run_ensemble(EXPERIMENT, members=6, seed=1)
+    with ThreadPoolExecutor(3) as threads:
+        assert mc.run_ensemble(EXPERIMENT, members=6, seed=1, executor=threads).members == serial.members
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        assert mc.run_ensemble(EXPERIMENT, members=6, seed=1, executor=processes).members == serial.members
+    assert mc.run_ensemble(EXPERIMENT, members=6, seed=1, executor=Backwards(6)).members == serial.members
+
+
+def test_more_members_continue_the_ensemble_and_seeds_differ() -> None:
+    few, many = (mc.run_ensemble(EXPERIMENT, members=members, seed=1).members for members in (2, 4))
+    assert many[:2] == few
+    assert len(set(many)) == 4
+    assert mc.run_ensemble(EXPERIMENT, members=2, seed=2).members != few
+
+
+def test_member_i_owns_stream_i() -> None:
+    stream = np.random.SeedSequence(5).spawn(3)[2]
+    member = mc.run_ensemble(EXPERIMENT, members=3, seed=5).members[2]
+    assert member.prediction == pytest.approx(EXPERIMENT.run(np.random.default_rng(stream)).prediction, rel=1e-13)
+
+
+def test_progress_counts_members() -> None:
+    seen: list[None] = []
+    mc.run_ensemble(EXPERIMENT, members=3, seed=0, progress=lambda: seen.append(None))
+    with ThreadPoolExecutor(2) as threads:
+        mc.run_ensemble(EXPERIMENT, members=3, seed=0, executor=threads, progress=lambda: seen.append(None))
+    assert len(seen) == 6
+
+
+class Failing:
+    """An experiment that never works."""
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Fail."""
+        raise RuntimeError("out of luck")
+
+
+def test_an_error_of_a_member_reaches_the_caller() -> None:
+    with pytest.raises(RuntimeError, match="out of luck"):
+        mc.run_ensemble(Failing(), members=2, seed=0)
+    with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="out of luck"):
+        mc.run_ensemble(Failing(), members=50, seed=0, executor=threads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"members": 0, "seed": 0}, "members must be an integer >= 1, got 0"),
+        ({"members": 2, "seed": -1}, "seed must be an integer >= 0, got -1"),
+        ({"members": 2, "seed": 0.5}, r"seed must be an integer >= 0, got 0\.5"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(mf.ParameterError, match=message):
+        mc.run_ensemble(EXPERIMENT, **arguments)
+
+
+def test_bad_experiments() -> None:
+    with pytest.raises(mf.ParameterError, match="samples must be an integer >= 2, got 1"):
+        mc.EigenvalueExperiment(TANH.normalized(output="mean"), width=10, samples=1)
+    with pytest.raises(mf.ParameterError, match="width must be an integer >= 1, got 0"):
+        mc.EigenvalueExperiment(TANH, width=0, samples=1)
+    with pytest.raises(mf.ParameterError, match=r"network must be a meanfield\.Network"):
+        mc.EigenvalueExperiment("tanh", width=10, samples=1)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match="memory_limit must be a finite number > 0"):
+        mc.EigenvalueExperiment(TANH, width=10, samples=10, memory_limit=0)

@@ -1,0 +1,126 @@
+"""The command montecarlo, and the figure that it makes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from montecarlo.cli import main
+from montecarlo.paper import figure_1
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def montecarlo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command and return exit status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["montecarlo", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_compare(montecarlo: Command) -> None:
+    arguments = ["compare", "--width", "50", "--members", "4", "--workers", "1", "--output-normalization", "mean"]
+    code, out, _ = montecarlo(*arguments)
+    assert code == 0
+    assert out.startswith("Theorem 3.3 (ii), proportional: T = 50 > sqrt(M) = 7.07; 4 networks, M = 50, T = 50\n")
+    assert "lambda_max" in out
+    data = json.loads(montecarlo(*arguments, "--json")[1])
+    assert data["theory"]["theorem"] == "Theorem 3.3 (ii)"
+    assert data["comparison"]["rows"][2]["quantity"] == "lambda_max"
+
+
+def test_compare_order_parameters(montecarlo: Command) -> None:
+    _, out, _ = montecarlo("compare", "--order-parameters", "--width", "50", "--members", "3", "--workers", "2")
+    assert "qtilde^1_st" in out
+
+
+def test_workers_do_not_change_the_numbers(montecarlo: Command) -> None:
+    one, two = (
+        montecarlo("compare", "--width", "40", "--members", "4", "--json", "--workers", n)[1] for n in ("1", "2")
+    )
+    assert one == two
+
+
+def test_figure_1(montecarlo: Command, tmp_path: Path) -> None:
+    image = tmp_path / "one.svg"
+    code, out, err = montecarlo(
+        *("figure", "1", "--widths", "20,40", "--members", "3", "--workers", "1", "--output", str(image))
+    )
+    assert code == 0
+    assert len(out.splitlines()) == 1 + 2 * 2 * 2
+    assert "wrote" in err
+    assert "<svg" in image.read_text()
+    curves = json.loads(image.with_suffix(".json").read_text())
+    assert [(curve["name"], curve["network"]["output_normalization"]) for curve in curves] == [
+        (name, output) for name in ("relu (2, 0)", "tanh (3, 0.64)") for output in ("none", "mean")
+    ]
+    point = curves[0]["points"][1]
+    assert point["width"] == 40
+    assert len(point["ensemble"]["members"]) == 3
+
+
+def test_the_drawn_figure_holds_the_data() -> None:
+    from matplotlib.container import ErrorbarContainer
+
+    from montecarlo import figures
+
+    curves = figure_1(widths=[20, 40], members=3, seed=0)
+    figure = figures.plot_figure_1(curves)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["width $M$ (samples $T = M$)"] * 2
+    for axes, (plain, centred) in zip(figure.axes, (curves[:2], curves[2:]), strict=True):
+        points = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
+        for container, curve in zip(points, (plain, centred), strict=True):
+            line = container.lines[0]
+            assert line is not None
+            measured = [point.comparison["lambda_max"].measured for point in curve.points]
+            assert np.asarray(line.get_ydata()) == pytest.approx(measured)
+        theory = np.asarray(axes.lines[0].get_ydata())
+        assert theory == pytest.approx([point.theory.prediction for point in plain.points])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("compare", "--members", "1"), 2, "'--members': it must be an integer >= 2, got 1"),
+        (("compare", "--workers", "0"), 2, "'--workers': it must be an integer >= 1, got 0"),
+        (("compare", "--seed", "-1"), 2, "'--seed': it must be an integer >= 0, got -1"),
+        (("compare", "--memory-limit", "0.0001"), 2, "'--memory-limit'"),
+        (("compare", "--samples", "1", "--order-parameters"), 2, "'--samples': it must be an integer >= 2, got 1"),
+        (("compare", "--activation", "tanh"), 1, "non-centred"),
+        (("figure", "1", "--widths", "10,a"), 2, "'--widths': it must be integers >= 2 separated by commas"),
+        (("figure", "1", "--widths", "10,1"), 2, "'--widths'"),
+        (("figure", "1", "--output", "one.doc"), 2, "'--output': it must be a file name that ends in .png"),
+        (("figure", "1", "--output", "no/such/folder/one.png"), 2, "'--output': it must be in a folder that exists"),
+        (("figure", "7"), 2, "No such command '7'"),
+    ],
+)
+def test_errors_are_one_line_that_names_the_option(
+    montecarlo: Command, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    status, out, err = montecarlo(*arguments)
+    assert (status, out) == (code, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_help_teaches(montecarlo: Command) -> None:
+    assert "Examples:\n    montecarlo figure 1" in montecarlo("figure", "1", "--help")[1]
+    assert "Examples:\n    montecarlo compare" in montecarlo("compare", "--help")[1]
+
+
+def test_the_module_is_the_command() -> None:
+    result = subprocess.run([sys.executable, "-m", "montecarlo"], capture_output=True, text=True, check=True)
+    assert "compare" in result.stdout
+    assert "figure" in result.stdout
