@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -99,33 +98,6 @@ def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
     if isinstance(f, ScalarFunction):
         return f
     raise ParameterError("f", "a ScalarFunction or an Activation (wrap a callable: ScalarFunction(f))", repr(f))
-
-
-def refine(levels: Iterator[tuple[float, float, int]], tolerance: float, method: Method) -> Estimate:
-    """Go through ever finer levels until two in a row agree.
-
-    Parameters
-    ----------
-    levels : iterator of (value, scale, evaluations)
-        The integral at each level, its natural scale (the root mean square of what is integrated) and its cost. The
-        difference of two levels is the error of the coarser one, so it is a pessimistic estimate for the finer.
-    tolerance : float
-        Relative to the scale.
-    """
-    evaluations, best = 0, "two levels would take more than that"
-    for (coarse, _, cost), (value, scale, finer_cost) in pairwise(levels):
-        evaluations = (evaluations or cost) + finer_cost
-        if not (np.isfinite(value) and np.isfinite(scale)):
-            raise QuadratureError(f"{method}: the function is not finite everywhere, or its integral does not exist")
-        error = abs(value - coarse) + ROUNDING * scale
-        if error <= tolerance * scale:
-            return Estimate(value, error, evaluations)
-        best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
-    raise QuadratureError(
-        f"{method} did not reach its tolerance: {best}. If the function has kinks or jumps that are not declared, "
-        "declare them: ScalarFunction(f, kinks=..., jumps=...). Otherwise allow more evaluations (largest=...) or a "
-        "larger error (tolerance=...)"
-    )
 
 
 def _elementwise(one: Callable[..., Estimate], *arguments: ArrayLike) -> Estimate:

@@ -1,0 +1,137 @@
+"""What the trapezoidal rule and the panels share: levels of refinement, in one variable and in two."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import QuadratureError, require_integer, require_number
+from ..functions import ScalarFunction
+from ..gaussian import GaussianPair
+from .method import ROUNDING, Estimate, Method, Quantity
+
+Array = NDArray[np.float64]
+
+_SMOOTHED = np.array([-9.0, -4.5, -1.5, 0.0, 1.5, 4.5, 9.0])
+"""Around a kink of f, E[f | z] is steep: where it is split, in units of the noise that smooths the kink."""
+
+
+@dataclass(frozen=True)
+class Refined(Method):
+    """A rule for the standard normal that is refined until two levels agree.
+
+    Parameters
+    ----------
+    tolerance : float
+        Above 4e-15. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
+        mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
+    largest : int
+        The most values of the functions that one level may take.
+    """
+
+    tolerance: float = 1e-13
+    largest: int = 2_000_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=ROUNDING))
+        object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
+
+    @abstractmethod
+    def _rule(self, sd: float, level: int, breaks: Array) -> tuple[Array, Array]:
+        """Nodes and weights for the standard normal, for a function of unit scale that is seen through ``sd``.
+
+        ``breaks`` are where the function of z has kinks; for an array of shape (rows, k) there is one rule a row.
+        """
+
+    def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
+        sd = math.sqrt(variance)
+        breaks = _scaled(np.array(f.breaks), sd)
+
+        def levels() -> Iterator[tuple[float, float, int]]:
+            for level in count():
+                z, weights = self._rule(sd, level, breaks)
+                if z.size > self.largest:
+                    return
+                values = f(sd * z)
+                square = float(weights @ (values * values))
+                if quantity == "second_moment":
+                    yield square, square, z.size
+                else:
+                    yield float(weights @ values), math.sqrt(square), z.size
+
+        return self._refine(levels())
+
+    def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
+        # E f(u) g(v) = E_z E[f | z] E[g | z]
+        shared = pair.shared
+        mirrored = f is g and pair.variance == pair.other_variance
+        loading = max(shared.loading, abs(shared.other_loading))
+        steep = np.concatenate(
+            [
+                _scaled(np.add.outer(f.breaks, _SMOOTHED * shared.private).ravel(), shared.loading),
+                _scaled(np.add.outer(g.breaks, _SMOOTHED * shared.other_private).ravel(), shared.other_loading),
+            ]
+        )
+
+        def levels() -> Iterator[tuple[float, float, int]]:
+            for level in count():
+                z, weights = self._rule(loading, level, steep)
+                u, u_weights = self._given(f, shared.loading * z, shared.private, level)
+                cost = u.size
+                if not mirrored:
+                    v, v_weights = self._given(g, shared.other_loading * z, shared.other_private, level)
+                    cost += v.size
+                if cost > self.largest:
+                    return
+                mean, square = _moments(f(u), u_weights)
+                if not mirrored:
+                    other_mean, other_square = _moments(g(v), v_weights)
+                elif pair.covariance >= 0:
+                    other_mean, other_square = mean, square
+                else:  # v sees -z as u sees z, and the nodes are symmetric
+                    other_mean, other_square = mean[::-1], square[::-1]
+                scale = math.sqrt(float(weights @ square) * float(weights @ other_square))
+                yield float(weights @ (mean * other_mean)), scale, cost
+
+        return self._refine(levels())
+
+    def _given(self, f: ScalarFunction, centres: Array, private: float, level: int) -> tuple[Array, Array]:
+        """Return points and weights of the law of u given each z: one row for each centre."""
+        y, weights = self._rule(private, level, _scaled(np.array(f.breaks) - centres[:, None], private))
+        return centres[:, None] + private * y, weights
+
+    def _refine(self, levels: Iterator[tuple[float, float, int]]) -> Estimate:
+        """Go through (value, scale, cost) of ever finer levels until two in a row agree.
+
+        The difference of two levels is the error of the coarser one, so it is a pessimistic estimate for the finer.
+        """
+        evaluations, best = 0, "two levels would take more values than that"
+        for (coarse, _, cost), (value, scale, finer_cost) in pairwise(levels):
+            evaluations = (evaluations or cost) + finer_cost
+            if not (math.isfinite(value) and math.isfinite(scale)):
+                raise QuadratureError(f"{self}: the function is not finite everywhere, or its integral does not exist")
+            error = abs(value - coarse) + ROUNDING * scale
+            if error <= self.tolerance * scale:
+                return Estimate(value, error, evaluations)
+            best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
+        raise QuadratureError(
+            f"{self} did not reach its tolerance: {best}. If the function has kinks or jumps that are not declared, "
+            "declare them: ScalarFunction(f, kinks=..., jumps=...). Otherwise allow more values (largest=...) or a "
+            "larger error (tolerance=...)"
+        )
+
+
+def _moments(values: Array, weights: Array) -> tuple[Array, Array]:
+    """Average each row of the values and of their squares; weights are those of the row, or the same for all."""
+    return np.vecdot(values, weights), np.vecdot(values * values, weights)
+
+
+def _scaled(places: Array, scale: float) -> Array:
+    """Return the z at which ``scale * z`` is at the places; there are none if it does not move."""
+    return places / scale if scale else np.empty(0)
