@@ -6,10 +6,10 @@ plain function over frozen records, and ``analyse`` runs them all. Its experimen
 
 from ._version import __version__
 from .activations import absolute, erf, identity, leaky_relu, relu, sigmoid, tanh
-from .eigenvalues import Allowance, Bounds, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
+from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
-from .functions import Activation, ClosedForm, Pair, ScalarFunction
+from .functions import Activation, ClosedForm, ScalarFunction
 from .gaussian import GaussianPair
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .network import HiddenNormalization, Network, OutputNormalization
@@ -27,16 +27,17 @@ from .quadrature import (
     overlap,
     second_moment,
 )
+from .records import Pair
 from .report import Report, analyse
 
 __all__ = [
     "AUTO",
     "Activation",
-    "Allowance",
     "AssumptionError",
     "Auto",
     "Bounds",
     "ClosedForm",
+    "Correction",
     "EigenvalueStatistics",
     "Estimate",
     "Exact",

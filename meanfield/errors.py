@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import SupportsIndex
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import SupportsIndex, TypeVar
+
+Item = TypeVar("Item")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class ParameterError(ValueError):
@@ -51,9 +56,11 @@ def require_number(parameter: str, value: float, *, above: float | None = None, 
     """Return ``value`` as a finite float above, or at least, a limit."""
     limit = f" > {above:g}" if above is not None else f" >= {at_least:g}" if at_least is not None else ""
     expected = f"a finite number{limit}"
+    if isinstance(value, str | bytes | bool):
+        raise ParameterError(parameter, expected, repr(value))
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ParameterError(parameter, expected, repr(value)) from None
     too_small = (above is not None and number <= above) or (at_least is not None and number < at_least)
     if not math.isfinite(number) or too_small:
@@ -61,8 +68,8 @@ def require_number(parameter: str, value: float, *, above: float | None = None, 
     return number
 
 
-def require_integer(parameter: str, value: SupportsIndex, *, at_least: int) -> int:
-    """Return ``value`` as an int that is at least ``at_least``; floats are refused, whole or not."""
+def require_integer(parameter: str, value: SupportsIndex, *, at_least: int, at_most: int | None = 10**9) -> int:
+    """Return ``value`` as an int within limits; floats are refused, whole or not."""
     expected = f"an integer >= {at_least}"
     try:
         number = operator.index(value)
@@ -70,4 +77,24 @@ def require_integer(parameter: str, value: SupportsIndex, *, at_least: int) -> i
         raise ParameterError(parameter, expected, repr(value)) from None
     if number < at_least or isinstance(value, bool):
         raise ParameterError(parameter, expected, value)
+    if at_most is not None and number > at_most:
+        raise ParameterError(parameter, f"{expected} and <= {at_most}", f"a number of {len(str(number))} digits")
     return number
+
+
+def require_sequence(parameter: str, value: Iterable[Item]) -> tuple[Item, ...]:
+    """Return the items of a sequence; text and mappings are refused, though Python would iterate over them."""
+    if isinstance(value, str | bytes | Mapping):
+        raise ParameterError(parameter, "a sequence", repr(value))
+    try:
+        return tuple(value)
+    except TypeError:
+        raise ParameterError(parameter, "a sequence", repr(value)) from None
+
+
+def require_choice(parameter: str, value: str, choices: type[Choice]) -> Choice:
+    """Return the member of an enumeration that has this value."""
+    try:
+        return choices(value)
+    except ValueError:
+        raise ParameterError(parameter, "one of " + ", ".join(choices), repr(value)) from None

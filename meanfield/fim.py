@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import require_integer, require_number
-from .functions import Pair
+from .errors import ParameterError, require_integer, require_number
 from .network import Network
 from .order_parameters import OrderParameters, propagate
+from .records import Pair
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def kappas(network: Network, order: OrderParameters | None = None) -> Pair[float
     network : Network
         With hidden normalisation "none" or "layer"; with layer normalisation these are kappa'_1 and kappa'_2.
     order : OrderParameters, optional
-        What :func:`propagate` returned; it is computed if left out.
+        What :func:`propagate` returned; it is computed for standard inputs if left out.
 
     Returns
     -------
@@ -97,12 +97,12 @@ def kappas(network: Network, order: OrderParameters | None = None) -> Pair[float
     >>> round(kappa_1, 12), round(kappa_2, 12)
     (1.5, 0.342854318141)
     """
-    order = propagate(network) if order is None else order
-    ratios = np.array(network.width_ratios) / network.alpha
-    return Pair(
-        float(ratios @ (order.sensitivity.same * order.activity.same)),
-        float(ratios @ (order.sensitivity.cross * order.activity.cross)),
+    order = propagate(network) if order is None else _of(network, order)
+    same, cross = (
+        float(np.array(network.width_ratios) @ (qtilde * qhat)) / network.alpha
+        for qtilde, qhat in zip(order.sensitivity, order.activity, strict=True)
     )
+    return Pair(same, cross)
 
 
 def dual_block(
@@ -131,7 +131,15 @@ def dual_block(
         return Exchangeable(scale * kappa.same, scale * kappa.cross, samples)
     units = np.array(network.widths(width)[:-1])
     same, cross = (
-        float(sensitivity @ (units * activity + 1)) / samples
-        for sensitivity, activity in zip(order.sensitivity, order.activity, strict=True)
+        float(qtilde @ (units * qhat + 1)) / samples
+        for qtilde, qhat in zip(order.sensitivity, _of(network, order).activity, strict=True)
     )
     return Exchangeable(same, cross, samples)
+
+
+def _of(network: Network, order: OrderParameters) -> OrderParameters:
+    """Return the order parameters, if they have the depth of the network."""
+    if order.activity.same.shape != (network.depth,):
+        expected = f"the order parameters of this network, of depth {network.depth}"
+        raise ParameterError("order", expected, f"those of depth {order.activity.same.size}")
+    return order

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import ParameterError, require_number
+from .errors import ParameterError, require_number, require_sequence
 from .gaussian import GaussianPair
-
-T = TypeVar("T")
-
-
-class Pair(NamedTuple, Generic[T]):
-    """A quantity for one input and for two different ones: the paper's subscripts t and st.
-
-    Parameters
-    ----------
-    same : float or array
-        The value where both arguments are the same sample (q_t, kappa_1, the diagonal of K).
-    cross : float or array
-        The value for two different samples (q_st, kappa_2, off the diagonal of K).
-
-    Examples
-    --------
-    >>> kappa_1, kappa_2 = Pair(1.5, 0.34)
-    >>> kappa_2
-    0.34
-    """
-
-    same: T
-    cross: T
 
 
 @dataclass(frozen=True)
@@ -92,7 +68,7 @@ class ScalarFunction:
     value: Callable[[NDArray[np.float64]], ArrayLike]
     kinks: tuple[float, ...]
     jumps: tuple[float, ...]
-    closed_form: ClosedForm | None
+    closed_form: ClosedForm | None = field(compare=False)
 
     def __init__(
         self,
@@ -117,14 +93,13 @@ class ScalarFunction:
     def __call__(self, u: ArrayLike) -> NDArray[np.float64]:
         """Evaluate at every entry of ``u``."""
         u = np.asarray(u, dtype=np.float64)
-        result = np.asarray(self.value(u), dtype=np.float64)
-        if result.shape == u.shape:
-            return result
-        try:
-            return np.broadcast_to(result, u.shape)
-        except ValueError:
+        result = np.asarray(self.value(u))
+        if np.iscomplexobj(result):
+            raise ParameterError("value", "a real function", "complex values")
+        if result.ndim and result.shape != u.shape:
             expected = f"vectorised (shape {u.shape} in, the same shape out)"
-            raise ParameterError("value", expected, f"shape {result.shape}") from None
+            raise ParameterError("value", expected, f"shape {result.shape}")
+        return np.broadcast_to(result.astype(np.float64, copy=False), u.shape)
 
 
 @dataclass(frozen=True, init=False)
@@ -140,8 +115,8 @@ class Activation:
 
     Examples
     --------
-    >>> swish = Activation("tanh^3", lambda u: np.tanh(u) ** 3, lambda u: 3 * np.tanh(u) ** 2 / np.cosh(u) ** 2)
-    >>> swish(0.0)
+    >>> cubed = Activation("tanh^3", lambda u: np.tanh(u) ** 3, lambda u: 3 * np.tanh(u) ** 2 / np.cosh(u) ** 2)
+    >>> cubed(0.0)
     array(0.)
     """
 
@@ -169,4 +144,4 @@ class Activation:
 
 
 def _places(parameter: str, places: Iterable[float]) -> tuple[float, ...]:
-    return tuple(sorted(require_number(parameter, place) for place in places))
+    return tuple(sorted(require_number(parameter, place) for place in require_sequence(parameter, places)))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from .errors import ParameterError, require_number
 
+_SMALLEST = 1e-150
+"""Variances other than 0 lie between this and its inverse."""
+
 _CLIP_ULPS = 4
 """A covariance above its limit by no more than this many units in the last place is rounding, and is clipped."""
 
@@ -18,7 +21,7 @@ class GaussianPair:
     Parameters
     ----------
     variance, other_variance : float
-        At least 0.
+        0, or between 1e-150 and 1e150, so that products neither vanish nor overflow.
     covariance : float
         At most ``sqrt(variance * other_variance)`` in absolute value; an excess of up to 4 ulp is taken for rounding.
 
@@ -38,8 +41,7 @@ class GaussianPair:
     covariance: float
 
     def __post_init__(self) -> None:
-        a = require_number("variance", self.variance, at_least=0)
-        other = require_number("other_variance", self.other_variance, at_least=0)
+        a, other = _variance("variance", self.variance), _variance("other_variance", self.other_variance)
         b = require_number("covariance", self.covariance)
         limit = a if a == other else math.sqrt(a) * math.sqrt(other)
         if abs(b) > limit:
@@ -90,6 +92,13 @@ class Shared:
     other_loading: float
     private: float
     other_private: float
+
+
+def _variance(parameter: str, value: float) -> float:
+    variance = require_number(parameter, value, at_least=0)
+    if variance and not _SMALLEST <= variance <= 1 / _SMALLEST:
+        raise ParameterError(parameter, f"0, or between {_SMALLEST:g} and {1 / _SMALLEST:g}", variance)
+    return variance
 
 
 def _exact_product(x: float, y: float) -> tuple[float, float]:

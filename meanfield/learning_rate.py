@@ -21,9 +21,12 @@ class LearningRateBound:
     """2/prediction: the threshold itself, where lambda_max is known."""
 
     def __str__(self) -> str:
-        rows = [("necessary", f"{self.necessary:.4g}"), ("safe", f"{self.safe:.4g}")]
+        rows = [
+            ("necessary", f"{self.necessary:.4g}", "2/lower: no rate above it converges"),
+            ("safe", f"{self.safe:.4g}", "2/upper: rates below it converge, but for what the theorem leaves out"),
+        ]
         if self.value is not None:
-            rows.append(("value", f"{self.value:.4g}"))
+            rows.append(("value", f"{self.value:.4g}", "2/prediction: the threshold at large width"))
         return table(rows)
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, cast
+
+import numpy as np
 
 from .activations import by_name
-from .errors import ParameterError, require_integer, require_number
+from .errors import ParameterError, require_choice, require_integer, require_number, require_sequence
 from .functions import Activation
 from .quadrature import AUTO
 
@@ -99,7 +101,8 @@ class Network:
         freeze = partial(object.__setattr__, self)
         freeze("activations", _all_activations(activations))
         depth = len(self.activations) + 1
-        ratios = tuple(require_number("width_ratios", ratio, above=0) for ratio in width_ratios)
+        ratios = require_sequence("width_ratios", width_ratios)
+        ratios = tuple(require_number("width_ratios", ratio, above=0) for ratio in ratios)
         if len(ratios) != depth:
             expected = f"one for the input and one for each hidden layer: {depth} numbers for {depth - 1} activations"
             raise ParameterError("width_ratios", expected, len(ratios))
@@ -107,8 +110,12 @@ class Network:
         freeze("weight_variance", _per_layer("weight_variance", weight_variance, depth, above=0))
         freeze("bias_variance", _per_layer("bias_variance", bias_variance, depth, at_least=0))
         freeze("outputs", require_integer("outputs", outputs, at_least=1))
-        freeze("hidden_normalization", _choice("hidden_normalization", hidden_normalization, HiddenNormalization))
-        freeze("output_normalization", _choice("output_normalization", output_normalization, OutputNormalization))
+        freeze(
+            "hidden_normalization", require_choice("hidden_normalization", hidden_normalization, HiddenNormalization)
+        )
+        freeze(
+            "output_normalization", require_choice("output_normalization", output_normalization, OutputNormalization)
+        )
 
     @classmethod
     def uniform(
@@ -142,7 +149,7 @@ class Network:
         >>> mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64).alpha
         2.0
         """
-        depth = require_integer("depth", depth, at_least=2)
+        depth = require_integer("depth", depth, at_least=2, at_most=10**6)
         width_ratio = require_number("width_ratio", width_ratio, above=0)
         return cls(
             activations=(activation,) * (depth - 1),
@@ -210,8 +217,8 @@ class Network:
         output = self.output_normalization if output is None else output
         return replace(
             self,
-            hidden_normalization=_choice("hidden", hidden, HiddenNormalization),
-            output_normalization=_choice("output", output, OutputNormalization),
+            hidden_normalization=require_choice("hidden", hidden, HiddenNormalization),
+            output_normalization=require_choice("output", output, OutputNormalization),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,12 +245,15 @@ class Network:
             Those that are not in the catalogue; they are found by their names.
         """
         own = {phi.name: phi for phi in activations}
+        fields = set(cls.__dataclass_fields__)
+        if set(data) != fields:
+            raise ParameterError("data", "a mapping with the keys " + ", ".join(sorted(fields)), sorted(data))
         names = data["activations"]
         return cls(**{**data, "activations": [own[name] if name in own else by_name(name) for name in names]})
 
 
 def _all_activations(activations: Iterable[Activation]) -> tuple[Activation, ...]:
-    activations = tuple(activations)
+    activations = require_sequence("activations", activations)
     if not activations:
         raise ParameterError("activations", "one for each hidden layer, at least one", "none")
     for phi in activations:
@@ -260,17 +270,8 @@ def _per_layer(
     above: float | None = None,
     at_least: float | None = None,
 ) -> tuple[float, ...]:
-    values = tuple(value) if isinstance(value, Iterable) else (value,) * depth
+    one = not isinstance(value, Iterable) or isinstance(value, str | bytes) or np.ndim(cast(Any, value)) == 0
+    values: tuple[Any, ...] = (value,) * depth if one else require_sequence(parameter, cast(Iterable[float], value))
     if len(values) != depth:
         raise ParameterError(parameter, f"one number, or one for each of the {depth} layers of weights", len(values))
     return tuple(require_number(parameter, v, above=above, at_least=at_least) for v in values)
-
-
-Choice = TypeVar("Choice", bound=StrEnum)
-
-
-def _choice(parameter: str, value: str, choices: type[Choice]) -> Choice:
-    try:
-        return choices(value)
-    except ValueError:
-        raise ParameterError(parameter, "one of " + ", ".join(choices), repr(value)) from None

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ParameterError
-from .functions import Pair
+from .errors import ParameterError, QuadratureError
+from .functions import ScalarFunction
 from .gaussian import GaussianPair
 from .network import HiddenNormalization, Network
 from .quadrature import AUTO, Method, overlap, second_moment
-from .records import table
+from .records import Pair, table
 
 STANDARD_INPUTS = Pair(1.0, 0.0)
 """Independent standard normal inputs, (3): qhat^0_t = 1, qhat^0_st = 0."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OrderParameters:
     """The order parameters of every layer, for one sample (``same``) and for two different ones (``cross``).
 
@@ -32,26 +32,27 @@ class OrderParameters:
     sensitivity: Pair[NDArray[np.float64]]
     """qtilde^l, l = 1 .. L: arrays of shape (L,); qtilde^l is at index l - 1."""
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OrderParameters):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, others)
+            for field in ("activity", "preactivation", "sensitivity")
+            for mine, others in zip(getattr(self, field), getattr(other, field), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
     def __str__(self) -> str:
         depth = self.activity.same.size
         columns = [
-            [f"{value:.6g}" for value in array]
-            for pair in (self.preactivation, self.activity, self.sensitivity)
-            for array in pair
-        ]
-        q_t, q_st, activity_t, activity_st, sensitivity_t, sensitivity_st = columns
-        rows = [
-            (l, *before, *hidden, *after)
-            for l, before, hidden, after in zip(
-                range(depth + 1),
-                [("", ""), *zip(q_t, q_st, strict=True)],
-                [*zip(activity_t, activity_st, strict=True), ("", "")],
-                [("", ""), *zip(sensitivity_t, sensitivity_st, strict=True)],
-                strict=True,
-            )
+            range(depth + 1),
+            *(["", *map("{:.6g}".format, q)] for q in self.preactivation),
+            *([*map("{:.6g}".format, qhat), ""] for qhat in self.activity),
+            *(["", *map("{:.6g}".format, qtilde)] for qtilde in self.sensitivity),
         ]
         headers = ("layer", "q_t", "q_st", "qhat_t", "qhat_st", "qtilde_t", "qtilde_st")
-        return table(rows, headers)
+        return table(zip(*columns, strict=True), headers)
 
 
 def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method: Method = AUTO) -> OrderParameters:
@@ -107,43 +108,34 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
             "order parameters with batch normalisation in the hidden layers are not implemented yet"
         )
     try:
-        input_law = GaussianPair(inputs.same, inputs.same, inputs.cross)
-    except ParameterError as error:
+        same, cross = inputs
+        input_law = GaussianPair(same, same, cross)
+    except (ParameterError, TypeError, ValueError) as error:
         raise ParameterError("inputs", "Pair(same, cross) with same >= 0 and abs(cross) <= same", inputs) from error
 
-    activity = [Pair(input_law.variance, input_law.covariance)]
-    preactivation = []
-    seen = []  # what phi sees: q itself, or what layer norm makes of it
-    for l in range(network.depth):
-        weight_variance, bias_variance = network.weight_variance[l], network.bias_variance[l]
-        q = Pair(*(weight_variance * qhat + bias_variance for qhat in activity[l]))
-        preactivation.append(q)
-        if l < network.depth - 1:
-            phi = network.activations[l].value
-            if layer_norm and q.same == 0:
+    depth, s_w, s_b = network.depth, network.weight_variance, network.bias_variance
+    qhat, q, qtilde = np.empty((depth, 2)), np.empty((depth, 2)), np.ones((depth, 2))  # columns: t, st
+    norm = np.ones(depth)  # the variance that layer norm divides by
+    qhat[0] = input_law.variance, input_law.covariance
+    for l, phi in enumerate(network.activations):
+        q[l] = s_w[l] * qhat[l] + s_b[l]
+        if layer_norm:
+            if q[l, 0] == 0:
                 raise ParameterError("inputs", "such that layer normalisation has a variance to divide by", inputs)
-            seen.append(Pair(1.0, q.cross / q.same) if layer_norm else q)
-            activity.append(
-                Pair(
-                    second_moment(phi, seen[l].same, method=method),
-                    overlap(phi, seen[l].same, seen[l].cross, method=method),
-                )
-            )
-
-    sensitivity = [Pair(1.0, 1.0)]
-    for l in reversed(range(network.depth - 1)):
-        slope = network.activations[l].slope
-        gain = network.weight_variance[l + 1] / (preactivation[l].same if layer_norm else 1.0)
-        above = sensitivity[0]
-        sensitivity.insert(
-            0,
-            Pair(
-                gain * above.same * second_moment(slope, seen[l].same, method=method),
-                gain * above.cross * overlap(slope, seen[l].same, seen[l].cross, method=method),
-            ),
-        )
-    return OrderParameters(_stack(activity), _stack(preactivation), _stack(sensitivity))
+            norm[l] = q[l, 0]
+        qhat[l + 1] = _integrals(phi.value, q[l] / norm[l], method, f"{phi.name}, layer {l + 1}")
+    q[-1] = s_w[-1] * qhat[-1] + s_b[-1]
+    for l in reversed(range(depth - 1)):
+        phi = network.activations[l]
+        integrals = _integrals(phi.slope, q[l] / norm[l], method, f"slope of {phi.name}, layer {l + 1}")
+        qtilde[l] = s_w[l + 1] / norm[l] * qtilde[l + 1] * integrals
+    return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=Pair(*qtilde.T))
 
 
-def _stack(layers: list[Pair[float]]) -> Pair[NDArray[np.float64]]:
-    return Pair(np.array([pair.same for pair in layers]), np.array([pair.cross for pair in layers]))
+def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where: str) -> NDArray[np.float64]:
+    """Return E f(u)^2 and I_f[q_t, q_st]: of phi in (5), of phi' in (7)."""
+    q_t, q_st = q.tolist()
+    try:
+        return np.array([second_moment(f, q_t, method=method), overlap(f, q_t, q_st, method=method)])
+    except (QuadratureError, ParameterError) as error:
+        raise QuadratureError(f"{where}, at variance {q_t:.6g} and covariance {q_st:.6g}: {error}") from error

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from .eigenvalues import EigenvalueStatistics, Regime, eigenvalue_statistics
 from .fim import kappas
-from .functions import Pair
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .network import Network
 from .order_parameters import STANDARD_INPUTS, OrderParameters, propagate
 from .quadrature import AUTO, Method
-from .records import table
+from .records import Pair, table
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Report:
 
     def __str__(self) -> str:
         network = self.network
+        names = [phi.name for phi in network.activations]
         rows = [
-            ("activations", ", ".join(phi.name for phi in network.activations)),
+            ("activations", ", ".join(f"{name} x {len(list(layers))}" for name, layers in groupby(names))),
             ("normalisation", f"hidden {network.hidden_normalization}, output {network.output_normalization}"),
             ("width, samples", f"{self.width}, {self.samples}"),
             ("kappa_1, kappa_2", f"{self.kappa.same:.6g}, {self.kappa.cross:.6g}"),

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from meanfield import Bounds, EigenvalueStatistics, OrderParameters, ParameterError
 from meanfield.records import table
 
+from .allowance import CONSTANTS, allowed
 from .ensemble import Ensemble
 
 _SIGMAS = 4.0
 """Standard errors of the ensemble's mean that are granted to chance."""
-
-_ORDER_PARAMETER_ALLOWANCE = 4.0
-"""Order parameters are granted this times L/M, relative to the value for one sample."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Row:
     """The mean over the members."""
     standard_error: float
     """Of that mean."""
-    allowance: float = 0.0
-    """Of an equality: by how much the terms that the theory leaves out may shift it, in absolute terms."""
+    allowed: Bounds
+    """Where the terms that the theory leaves out may put the measurement; for bounds, the bounds themselves."""
 
     @property
     def is_equality(self) -> bool:
@@ -42,7 +41,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Measured / theory, for an equality; nan where the theory is 0 or a bound."""
+        """Measured over theory, for an equality; nan where the theory is 0 or a bound."""
         return self.measured / self.theory.lower if self.is_equality and self.theory.lower else math.nan
 
     @property
@@ -56,31 +55,39 @@ class Row:
         return difference / self.standard_error if self.standard_error else math.copysign(math.inf, difference)
 
     @property
+    def interval(self) -> Bounds:
+        """``allowed``, with 4 standard errors (and rounding) on either side."""
+        slack = _SIGMAS * self.standard_error + 1e-12 * abs(self.measured)
+        return Bounds(self.allowed.lower - slack, self.allowed.upper + slack)
+
+    @property
     def agrees(self) -> bool:
-        """Whether the theory, its allowance and 4 standard errors explain the measurement."""
-        slack = self.allowance + _SIGMAS * self.standard_error + 1e-12 * abs(self.measured)
-        return self.theory.lower - slack <= self.measured <= self.theory.upper + slack
+        """Whether the measurement is in ``interval``."""
+        return self.measured in self.interval
 
     @property
     def verdict(self) -> str:
-        """What ``agrees`` says: "agrees" or "differs" for an equality, "inside" or "outside" for bounds."""
-        if self.is_equality:
-            return "agrees" if self.agrees else "differs"
-        return "inside" if self.agrees else "outside"
+        """What ``agrees`` says: "agrees" or "differs" for an equality, "inside" or "outside" for bounds.
+
+        An agreement is "undecided" where what the theory leaves out may be as large as the theory.
+        """
+        if not self.is_equality:
+            return "inside" if self.agrees else "outside"
+        width = max(self.allowed.upper - self.theory.upper, self.theory.lower - self.allowed.lower)
+        if self.agrees and 0 < self.theory.lower <= width:
+            return "undecided"
+        return "agrees" if self.agrees else "differs"
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row as it is printed."""
-        measured = f"{self.measured:.4g} ± {self.standard_error:.1e}"
-        if not self.is_equality:
-            return (self.quantity, str(self.theory), measured, "", "", "", self.verdict)
+        """The row as it is printed, under ``HEADERS``."""
         ratio = "" if math.isnan(self.ratio) else f"{self.ratio:.3f}"
-        allowed = "" if math.isnan(self.ratio) else f"± {self.allowance / abs(self.theory.lower):.3f}"
         z = f"{self.z:+.1f}" if math.isfinite(self.z) else ""
-        return (self.quantity, str(self.theory), measured, ratio, allowed, z, self.verdict)
+        measured = f"{self.measured:.4g} ± {self.standard_error:.1e}"
+        return (self.quantity, str(self.theory), measured, ratio, z, str(self.interval), self.verdict)
 
 
-HEADERS = ("quantity", "theory", "experiment", "ratio", "allowed", "z", "verdict")
+HEADERS = ("quantity", "theory", "experiment", "ratio", "z", "allowed", "verdict")
 """Of a printed comparison."""
 
 
@@ -110,21 +117,28 @@ def compare(theory: EigenvalueStatistics | OrderParameters, ensemble: Ensemble[A
     """Compare a record of the theory with an ensemble of the same kind of record.
 
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
-    no verdict: the measured mean may differ by the allowance, the O(1/M) or O(1/sqrt(M)) size of the terms that the
-    theory leaves out, and by 4 standard errors. A bound shows whether the measured mean is inside, up to 4 standard
-    errors. A theory whose missing terms are as large as itself and not negative is a lower bound.
+    no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of the terms that the theory leaves out,
+    and by 4 standard errors; where those terms may double the theory the verdict is "undecided". A bound shows whether
+    the measured mean is inside, up to 4 standard errors and an estimate of an omitted c2. A theory whose missing terms
+    are as large as itself and not negative is a lower bound.
 
     Parameters
     ----------
     theory : EigenvalueStatistics or OrderParameters
         From ``meanfield``, for the network, the width and the number of samples of the ensemble.
     ensemble : Ensemble
-        Of at least 2 members of the same kind of record.
+        Of at least 2 members of the same kind of record, from one of the experiments here.
+
+    Returns
+    -------
+    Comparison
+        One row for each field; ``comparison["lambda_max"]`` finds one.
 
     Raises
     ------
     ParameterError
-        If the kinds differ, or a single member leaves no standard error.
+        If the kinds differ, a single member leaves no standard error, or the theory is for another network or width
+        (as far as the number of parameters or the depth tells).
 
     Examples
     --------
@@ -142,44 +156,52 @@ def compare(theory: EigenvalueStatistics | OrderParameters, ensemble: Ensemble[A
         if type(member) is not type(theory):
             expected = f"an ensemble of {type(theory).__name__}, as the theory is"
             raise ParameterError("ensemble", expected, f"members of type {type(member).__name__}")
+    experiment: Any = ensemble.experiment
     if isinstance(theory, OrderParameters):
-        return Comparison(len(members), tuple(_order_rows(theory, members, _depth_over_width(ensemble))))
+        depth_over_width = experiment.network.depth / experiment.width
+        return Comparison(len(members), tuple(_order_rows(theory, members, depth_over_width)))
+    if not theory.corrections:
+        raise ParameterError("theory", "from meanfield.eigenvalue_statistics", "a measurement")
+    leading = experiment.network.alpha * experiment.width**2
+    if not (theory.parameters == experiment.network.parameters(experiment.width) or theory.parameters == leading):
+        expected = f"for the network and width of the ensemble, which have {members[0].parameters:.10g} parameters"
+        raise ParameterError("theory", expected, f"one of {theory.parameters:.10g} parameters")
     return Comparison(len(members), tuple(_eigenvalue_rows(theory, members)))
 
 
 def _eigenvalue_rows(theory: EigenvalueStatistics, members: Sequence[EigenvalueStatistics]) -> Iterator[Row]:
-    if theory.allowance is None:
-        raise ParameterError("theory", "from meanfield.eigenvalue_statistics", "a measurement")
+    def equality(quantity: str, field: str, value: float, measured: list[float]) -> Row:
+        interval = allowed(value, [correction for correction in theory.corrections if correction.quantity == field])
+        # terms as large as the quantity, and not negative: what the theory has is a lower bound
+        bounds = Bounds(value, value if math.isfinite(interval.upper) else math.inf)
+        return _row(quantity, bounds, measured, interval)
 
-    def row(quantity: str, bounds: Bounds, of: Callable[[EigenvalueStatistics], float], relative: float) -> Row:
-        if math.isinf(relative):
-            bounds, relative = Bounds(bounds.lower, math.inf), 0.0
-        return _row(quantity, bounds, [of(member) for member in members], relative * abs(bounds.lower))
-
-    allowance = theory.allowance
-    yield row("m_lambda", Bounds(theory.mean, theory.mean), lambda m: m.mean, allowance.mean)
-    moment = theory.second_moment
-    yield row("s_lambda", Bounds(moment, moment), lambda m: m.second_moment, allowance.second_moment)
-    equality = theory.prediction is not None
-    yield row("lambda_max", theory.largest, lambda m: m.largest.lower, allowance.largest if equality else 0.0)
+    yield equality("m_lambda", "mean", theory.mean, [member.mean for member in members])
+    yield equality("s_lambda", "second_moment", theory.second_moment, [member.second_moment for member in members])
+    largest = [member.largest.lower for member in members]
+    if theory.prediction is None:
+        upper = allowed(theory.largest.upper, [c for c in theory.corrections if c.quantity == "largest"]).upper
+        yield _row("lambda_max", theory.largest, largest, Bounds(theory.largest.lower, upper))
+    else:
+        yield equality("lambda_max", "largest", theory.prediction, largest)
 
 
 def _order_rows(theory: OrderParameters, members: Sequence[OrderParameters], depth_over_width: float) -> Iterator[Row]:
+    if any(member.activity.same.shape != theory.activity.same.shape for member in members):
+        raise ParameterError("theory", "for a network as deep as the ensemble's", f"depth {theory.activity.same.size}")
     for field, symbol, first in (("preactivation", "q", 1), ("activity", "qhat", 0), ("sensitivity", "qtilde", 1)):
-        scale = getattr(theory, field).same
-        for subscript, name in (("t", "same"), ("st", "cross")):
-            values = getattr(getattr(theory, field), name)
-            measured = np.array([getattr(getattr(member, field), name) for member in members])
-            for i, value in enumerate(values.tolist()):
-                allowance = _ORDER_PARAMETER_ALLOWANCE * depth_over_width * float(scale[i])
-                yield _row(f"{symbol}^{i + first}_{subscript}", Bounds(value, value), measured[:, i], allowance)
+        pair, measured = getattr(theory, field), [getattr(member, field) for member in members]
+        for i, (same, cross) in enumerate(zip(*pair, strict=True)):
+            # the overlap of two samples may be zero; what is left out is of the order of the value for one sample
+            slack = float(same) * CONSTANTS["finite width"] * depth_over_width
+            for subscript, value, values in (
+                ("t", float(same), [m.same[i] for m in measured]),
+                ("st", float(cross), [m.cross[i] for m in measured]),
+            ):
+                interval = Bounds(value - slack, value + slack)
+                yield _row(f"{symbol}^{i + first}_{subscript}", Bounds(value, value), values, interval)
 
 
-def _row(quantity: str, theory: Bounds, values: Sequence[float] | np.ndarray[Any, Any], allowance: float) -> Row:
+def _row(quantity: str, theory: Bounds, values: ArrayLike, allowance: Bounds) -> Row:
     sample = np.asarray(values, dtype=np.float64)
     return Row(quantity, theory, float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(sample.size), allowance)
-
-
-def _depth_over_width(ensemble: Ensemble[Any]) -> float:
-    experiment: Any = ensemble.experiment
-    return float(experiment.network.depth / experiment.width)

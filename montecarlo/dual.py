@@ -13,7 +13,7 @@ from meanfield.errors import require_number
 from .propagate import Sweep
 
 MEMORY_LIMIT = 8.0
-"""GiB that a dual Gram may take unless the user says otherwise."""
+"""GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
 
 _TILE = 64
 """Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
@@ -30,13 +30,11 @@ def gram_memory(*, outputs: int, samples: int) -> float:
     return 8 * (2 * (outputs * samples) ** 2 + samples**2) / 2**30
 
 
-def require_memory(*, outputs: int, samples: int, memory_limit: float) -> None:
-    """Raise ParameterError, before any work, if the dual Gram would not fit."""
+def require_memory(needed: float, memory_limit: float) -> None:
+    """Raise ParameterError, before any work, if something needs more GiB than the limit."""
     memory_limit = require_number("memory_limit", memory_limit, above=0)
-    needed = gram_memory(outputs=outputs, samples=samples)
     if needed > memory_limit:
-        need = f"at least {needed:.3g} GiB, which the dual Gram of {outputs} x {samples} gradients needs"
-        raise ParameterError("memory_limit", need, f"{memory_limit:g} GiB")
+        raise ParameterError("memory_limit", f"at least the {needed:.3g} GiB that this needs", f"{memory_limit:g} GiB")
 
 
 def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> NDArray[np.float64]:
@@ -75,7 +73,7 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     array([[23.]])
     """
     samples, outputs = sweep.outputs.shape
-    require_memory(outputs=outputs, samples=samples, memory_limit=memory_limit)
+    require_memory(gram_memory(outputs=outputs, samples=samples), memory_limit)
     constant = 1 / samples if biases else 0.0
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
     signal = _upper_gram(sweep.h[-1], scale=1 / samples, constant=constant)
@@ -89,6 +87,8 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     gram = gram.T  # symmetric by now: the same matrix, in C order
     if sweep.finite_network.network.output_normalization is OutputNormalization.MEAN:
         _centre(gram.reshape(outputs, samples, outputs, samples))
+    if not np.isfinite(gram[0]).all():
+        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     return gram
 
 

@@ -29,6 +29,9 @@ class Ensemble(Generic[Record]):
     members: tuple[Record, ...]
     """In the order of their seeds, whatever the order they finished in."""
 
+    def __str__(self) -> str:
+        return f"{len(self.members)} members of {self.experiment}, seed {self.seed}"
+
 
 def run_ensemble(
     experiment: Experiment[Record],
@@ -50,7 +53,8 @@ def run_ensemble(
         continue the same ensemble.
     executor : concurrent.futures.Executor, optional
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
-        the same on one kind of machine.
+        the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
+        no lambdas.
     progress : callable, optional
         Called without arguments whenever a member has finished: ``tqdm(total=members).update``, for example.
 
@@ -74,7 +78,7 @@ def run_ensemble(
     3
     """
     members = require_integer("members", members, at_least=1)
-    seed = require_integer("seed", seed, at_least=0)
+    seed = require_integer("seed", seed, at_least=0, at_most=None)
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
     # The limit is held around the whole run as well: threads of one process share it, and one member that restored it

@@ -10,10 +10,10 @@ import numpy as np
 from meanfield import EigenvalueStatistics, Network, OrderParameters, OutputNormalization, ParameterError
 from meanfield.errors import require_integer
 
-from .dual import MEMORY_LIMIT, require_memory
+from .dual import MEMORY_LIMIT, gram_memory, require_memory
 from .network import sample_inputs, sample_network
 from .order_parameters import measure_order_parameters
-from .propagate import Sweep, propagate
+from .propagate import Sweep, propagate, require_supported
 from .spectrum import measure_eigenvalues
 
 Record_co = TypeVar("Record_co", covariant=True)
@@ -39,7 +39,7 @@ class EigenvalueExperiment:
     biases : bool
         Whether the bias parameters are part of F.
     memory_limit : float
-        GiB that the dual Gram of one member may take.
+        GiB that one member may take, with its dual Gram, weights and sweep.
 
     Raises
     ------
@@ -67,7 +67,8 @@ class EigenvalueExperiment:
         # one sample has nothing left after mean subtraction
         least = 1 if self.network.output_normalization is OutputNormalization.NONE else 2
         require_integer("samples", self.samples, at_least=least)
-        require_memory(outputs=self.network.outputs, samples=self.samples, memory_limit=self.memory_limit)
+        gram = gram_memory(outputs=self.network.outputs, samples=self.samples)
+        require_memory(gram + sweep_memory(self.network, self.width, self.samples), self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
@@ -84,6 +85,8 @@ class OrderParameterExperiment:
     network : Network
     width, samples : int
         M >= 1 and T >= 2.
+    memory_limit : float
+        GiB that one member may take.
 
     Examples
     --------
@@ -96,20 +99,31 @@ class OrderParameterExperiment:
     network: Network
     width: int
     samples: int
+    _: KW_ONLY
+    memory_limit: float = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
         _validate(self.network, self.width)
         require_integer("samples", self.samples, at_least=2)
+        require_memory(sweep_memory(self.network, self.width, self.samples), self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> OrderParameters:
         """Run one member."""
         return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng))
 
 
+def sweep_memory(network: Network, width: int, samples: int) -> float:
+    """Return how many GiB weights, activities, pre-activations and sensitivities of one member take."""
+    widths = network.widths(width)
+    per_sample = sum(widths[:-1]) + (1 + network.outputs) * sum(widths[1:])
+    return 8 * (network.parameters(width) + samples * per_sample) / 2**30
+
+
 def _validate(network: Network, width: int) -> None:
     if not isinstance(network, Network):
         raise ParameterError("network", "a meanfield.Network", repr(network))
     network.widths(width)
+    require_supported(network)
 
 
 def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator) -> Sweep:

@@ -26,11 +26,11 @@ def draw_sharpness(axes: Axes, curve: SharpnessCurve) -> Axes:
     upper = [point.theory.largest.upper for point in curve.points]
     mean, deviation = values.mean(axis=1), values.std(axis=1, ddof=1)
     if curve.network.output_normalization is OutputNormalization.NONE:
-        axes.plot(widths, lower, "--", color=_RED, label="Theorem 2.2")
+        axes.plot(widths, lower, "--", marker=".", color=_RED, label="Theorem 2.2")
         axes.errorbar(widths, mean, deviation, fmt="o", color=_BLACK, capsize=3, label="without normalisation")
     else:
-        axes.plot(widths, lower, "-", color=_RED, label="Theorem 3.3 (ii), lower bound ($c_1 = 0$)")
-        axes.plot(widths, upper, ":", color=_RED, label="Theorem 3.3 (ii), upper bound ($c_2 = 0$)")
+        axes.plot(widths, lower, "-", marker=".", color=_RED, label="Theorem 3.3 (ii), lower bound ($c_1 = 0$)")
+        axes.plot(widths, upper, ":", marker=".", color=_RED, label="Theorem 3.3 (ii), upper bound ($c_2 = 0$)")
         axes.errorbar(widths, mean, deviation, fmt="s", color=_BLUE, capsize=3, label="mean subtraction")
     return axes
 

@@ -22,7 +22,7 @@ class FiniteNetwork:
     network : Network
         The activations and the normalisation; its variances and width ratios are not used.
     weights : sequence of array
-        W^l of shape (M_l, M_{l-1}) for l = 1 .. L.
+        W^l of shape (M_l, M_{l-1}) for l = 1 .. L; copied, and read-only afterwards.
     biases : sequence of array
         b^l of shape (M_l,) for l = 1 .. L.
 
@@ -47,14 +47,14 @@ class FiniteNetwork:
 
     def __init__(self, network: Network, weights: Iterable[ArrayLike], biases: Iterable[ArrayLike]) -> None:
         object.__setattr__(self, "network", network)
-        object.__setattr__(self, "weights", tuple(np.asarray(w, dtype=np.float64) for w in weights))
-        object.__setattr__(self, "biases", tuple(np.asarray(b, dtype=np.float64) for b in biases))
+        object.__setattr__(self, "weights", tuple(map(_frozen_copy, weights)))
+        object.__setattr__(self, "biases", tuple(map(_frozen_copy, biases)))
         for parameter, arrays in (("weights", self.weights), ("biases", self.biases)):
             if len(arrays) != network.depth:
                 raise ParameterError(parameter, f"one array for each of the {network.depth} layers", len(arrays))
         below = None
         for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
-            if w.ndim != 2 or below not in (None, w.shape[1]):
+            if w.ndim != 2 or not w.size or below not in (None, w.shape[1]):
                 raise ParameterError("weights", f"of shape (M_{layer}, {below or 'M_0'}) in layer {layer}", w.shape)
             below = w.shape[0]
             if b.shape != (below,):
@@ -64,10 +64,19 @@ class FiniteNetwork:
         if below != network.outputs:
             raise ParameterError("weights", f"such that the last layer has {network.outputs} outputs", below)
 
+    def __repr__(self) -> str:
+        return f"FiniteNetwork(widths={self.widths})"
+
     @property
     def widths(self) -> tuple[int, ...]:
         """M_0 .. M_L."""
         return (self.weights[0].shape[1], *(w.shape[0] for w in self.weights))
+
+
+def _frozen_copy(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
 
 
 def sample_network(network: Network, *, width: int, rng: np.random.Generator) -> FiniteNetwork:

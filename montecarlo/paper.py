@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, relu, tanh
 
-from .compare import HEADERS, Comparison, compare
+from .compare import Comparison, compare
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenvalueExperiment
 
@@ -83,21 +83,3 @@ def figure_1(
             ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=progress)
             points[name, network].append(SharpnessPoint(width, theory, ensemble))
     return tuple(SharpnessCurve(*key, tuple(points[key])) for key in networks)
-
-
-def figure_1_rows(curves: Sequence[SharpnessCurve]) -> list[tuple[str, ...]]:
-    """Return the rows of the table that belongs to figure 1; the headers are ``FIGURE_1_HEADERS``."""
-    return [
-        (
-            curve.name,
-            str(curve.network.output_normalization),
-            str(point.width),
-            *point.comparison["lambda_max"].cells[1:],
-        )
-        for curve in curves
-        for point in curve.points
-    ]
-
-
-FIGURE_1_HEADERS = ("network", "output", "M = T", "theory", *HEADERS[2:])
-"""Of the table of figure 1."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from meanfield import HiddenNormalization, OutputNormalization, ParameterError
+from meanfield import HiddenNormalization, Network, OutputNormalization, ParameterError
 
 from .network import FiniteNetwork
 
@@ -28,10 +28,23 @@ class Sweep:
     delta: Arrays
     """delta^l_k = d u^L_k / d u^l for l = 1 .. L: shapes (C, T, M_l), at index l - 1; outputs not normalised."""
 
+    def __repr__(self) -> str:
+        return f"Sweep({self.finite_network}, samples={self.samples})"
+
     @property
     def samples(self) -> int:
         """T."""
         return len(self.outputs)
+
+
+def require_supported(network: Network) -> None:
+    """Raise NotImplementedError for a normalisation that finite networks do not have yet."""
+    hidden, output = network.hidden_normalization, network.output_normalization
+    if hidden is not HiddenNormalization.NONE or output not in (OutputNormalization.NONE, OutputNormalization.MEAN):
+        raise NotImplementedError(
+            "finite networks are propagated without normalisation and with mean subtraction in the last layer so far, "
+            f"not with hidden_normalization={hidden!s} and output_normalization={output!s}"
+        )
 
 
 def propagate(finite_network: FiniteNetwork, inputs: ArrayLike) -> Sweep:
@@ -65,17 +78,14 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike) -> Sweep:
     (array([ 7., 13.]), array([3., 3.]))
     """
     network = finite_network.network
+    if np.iscomplexobj(inputs):
+        raise ParameterError("inputs", "real", "complex numbers")
     h = np.asarray(inputs, dtype=np.float64)
     if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
         raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
     if not np.isfinite(h).all():
         raise ParameterError("inputs", "finite", "inf or nan")
-    hidden, output = network.hidden_normalization, network.output_normalization
-    if hidden is not HiddenNormalization.NONE or output not in (OutputNormalization.NONE, OutputNormalization.MEAN):
-        raise NotImplementedError(
-            "finite networks are propagated without normalisation and with mean subtraction in the last layer so far, "
-            f"not with hidden_normalization={hidden!s} and output_normalization={output!s}"
-        )
+    require_supported(network)
 
     activities, preactivations = [h], []
     for layer, (w, b) in enumerate(zip(finite_network.weights, finite_network.biases, strict=True)):
@@ -94,6 +104,6 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike) -> Sweep:
         pulled_back = weights[:, None, :] if layer == network.depth - 2 else deltas[0] @ weights
         deltas.insert(0, pulled_back * slope)
 
-    if output is OutputNormalization.MEAN:
+    if network.output_normalization is OutputNormalization.MEAN:
         readout = readout - readout.mean(axis=0)
     return Sweep(finite_network, readout, tuple(activities), tuple(preactivations), tuple(deltas))

@@ -15,6 +15,7 @@ from mpmath import mp, mpf
 from numpy.typing import NDArray
 
 import meanfield as mf
+import montecarlo as mc
 
 DIGITS = 30
 _NEGLIGIBLE = mpf(10) ** (-DIGITS - 5)
@@ -128,3 +129,46 @@ def jacobian(
             array[index] = value
             rows.append((above - below) / (2 * step))
     return np.array(rows)
+
+
+def dual_gram(sweep: mc.Sweep, *, biases: bool) -> NDArray[np.float64]:
+    """F* entry by entry of the formula: (S.8)-(S.9), then G on both sides for mean subtraction."""
+    samples, outputs = sweep.outputs.shape
+    total = np.zeros((outputs, samples, outputs, samples))
+    for h, delta in zip(sweep.h, sweep.delta, strict=True):
+        total += np.einsum("ksi,jti->ksjt", delta, delta) * (h @ h.T + biases)[:, None, :] / samples
+    if sweep.finite_network.network.output_normalization == "mean":
+        g = np.eye(samples) - 1 / samples
+        total = np.einsum("rs,ksjt,tu->krju", g, total, g)
+    return total.reshape(outputs * samples, outputs * samples)
+
+
+def smoothed_overlap(name: str, a: Real, b: Real) -> Real:
+    """E f(u) f(v) for functions with kinks, from E[f | z] in closed form and one integral over z."""
+    with mp.workdps(20):
+        a, b = mpf(a), mpf(b)
+        loading, noise = mp.sqrt(abs(b)), mp.sqrt(a - abs(b))
+        sign = 1 if b >= 0 else -1
+        given = SMOOTHED[name]
+        edges = sorted({mpf(k) for k in (-12, -6, -3, -1, 0, 1, 3, 6, 12)} | {s / loading for s in (-1, 1)})
+        # a kink is smoothed over the width of the noise
+        edges = sorted({*edges, *(e + s * noise / loading for e in (-1 / loading, 0, 1 / loading) for s in (-4, 4))})
+        return mp.quad(lambda z: given(loading * z, noise) * given(sign * loading * z, noise) * mp.npdf(z), edges)
+
+
+def _smoothed_ramp(s: Real, noise: Real) -> Real:
+    """E clip(s + noise y, -1, 1), from E max(s + noise y, 0) = s Phi(s/noise) + noise phi(s/noise)."""
+
+    def positive_part(s: Real) -> Real:
+        return s * mp.ncdf(s / noise) + noise * mp.npdf(s / noise)
+
+    return -1 + positive_part(s + 1) - positive_part(s - 1)
+
+
+def _smoothed_exponential(s: Real, noise: Real) -> Real:
+    """E f(s + noise y), f(u) = u for u > 0, exp(u) - 1 for u < 0."""
+    linear = s * mp.ncdf(s / noise) + noise * mp.npdf(s / noise)
+    return linear + mp.exp(s + noise**2 / 2) * mp.ncdf(-s / noise - noise) - mp.ncdf(-s / noise)
+
+
+SMOOTHED = {"ramp": _smoothed_ramp, "kinked exponential": _smoothed_exponential}

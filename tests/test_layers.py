@@ -45,6 +45,7 @@ LAYERS = [
     {"montecarlo.spectrum"},
     {"montecarlo.experiments"},
     {"montecarlo.ensemble"},
+    {"montecarlo.allowance"},
     {"montecarlo.compare"},
     {"montecarlo.paper"},
     {"montecarlo.figures"},

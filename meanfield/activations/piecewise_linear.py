@@ -10,79 +10,73 @@ of degree 0 and 1 (Cho and Saul, "Kernel methods for deep learning", NeurIPS 200
 from __future__ import annotations
 
 import math
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import require_number
+from ..errors import ParameterError, require_number
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import GaussianPair
 
-_ARC_COSINE = "arc-cosine kernels, Cho and Saul (2009)"
+
+@dataclass(frozen=True)
+class _Ramp:
+    """p u for u > 0, n u for u < 0."""
+
+    p: float
+    n: float
+
+    def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return u * np.where(u > 0, self.p, self.n)
+
+    def mean(self, variance: float) -> float:
+        return (self.p - self.n) * math.sqrt(variance / (2 * math.pi))
+
+    def second_moment(self, variance: float) -> float:
+        return (self.p**2 + self.n**2) / 2 * variance
+
+    def overlap(self, pair: GaussianPair) -> float:
+        theta, root, b = pair.angle, math.sqrt(pair.determinant), pair.covariance
+        same_sign = (root + (math.pi - theta) * b) / (2 * math.pi)  # E u_+ v_+ = E u_- v_-
+        opposite_sign = (root - theta * b) / (2 * math.pi)  # E u_+ v_- = E u_- v_+
+        return (self.p**2 + self.n**2) * same_sign - 2 * self.p * self.n * opposite_sign
 
 
-def _ramp(u: NDArray[np.float64], positive: float, negative: float) -> NDArray[np.float64]:
-    return u * np.where(u > 0, positive, negative)
+@dataclass(frozen=True)
+class _Step:
+    """The slope of the ramp: p for u > 0, n for u <= 0."""
+
+    p: float
+    n: float
+
+    def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(u > 0, self.p, self.n)
+
+    def mean(self, variance: float) -> float:
+        return (self.p + self.n) / 2
+
+    def second_moment(self, variance: float) -> float:
+        return (self.p**2 + self.n**2) / 2
+
+    def overlap(self, pair: GaussianPair) -> float:
+        same_sign, opposite_sign = (math.pi - pair.angle) / (2 * math.pi), pair.angle / (2 * math.pi)
+        return (self.p**2 + self.n**2) * same_sign + 2 * self.p * self.n * opposite_sign
 
 
-def _ramp_mean(variance: float, positive: float, negative: float) -> float:
-    return (positive - negative) * math.sqrt(variance / (2 * math.pi))
-
-
-def _ramp_second_moment(variance: float, positive: float, negative: float) -> float:
-    return (positive**2 + negative**2) / 2 * variance
-
-
-def _ramp_overlap(pair: GaussianPair, positive: float, negative: float) -> float:
-    theta, root, b = pair.angle, math.sqrt(pair.determinant), pair.covariance
-    same_sign = (root + (math.pi - theta) * b) / (2 * math.pi)  # E u_+ v_+ = E u_- v_-
-    opposite_sign = (root - theta * b) / (2 * math.pi)  # E u_+ v_- = E u_- v_+
-    return (positive**2 + negative**2) * same_sign - 2 * positive * negative * opposite_sign
-
-
-def _step(u: NDArray[np.float64], positive: float, negative: float) -> NDArray[np.float64]:
-    return np.where(u > 0, positive, negative)
-
-
-def _step_mean(variance: float, positive: float, negative: float) -> float:
-    return (positive + negative) / 2
-
-
-def _step_second_moment(variance: float, positive: float, negative: float) -> float:
-    return (positive**2 + negative**2) / 2
-
-
-def _step_overlap(pair: GaussianPair, positive: float, negative: float) -> float:
-    theta = pair.angle
-    same_sign = (math.pi - theta) / (2 * math.pi)
-    opposite_sign = theta / (2 * math.pi)
-    return (positive**2 + negative**2) * same_sign + 2 * positive * negative * opposite_sign
+def _closed_form(f: _Ramp | _Step) -> ClosedForm:
+    source = "arc-cosine kernels, Cho and Saul (2009)"
+    return ClosedForm(source, mean=f.mean, second_moment=f.second_moment, overlap=f.overlap)
 
 
 def _piecewise_linear(name: str, *, positive: float, negative: float) -> Activation:
+    ramp, step = _Ramp(positive, negative), _Step(positive, negative)
     broken = (0.0,) if positive != negative else ()
-    value = ScalarFunction(
-        partial(_ramp, positive=positive, negative=negative),
-        kinks=broken,
-        closed_form=ClosedForm(
-            _ARC_COSINE,
-            mean=partial(_ramp_mean, positive=positive, negative=negative),
-            second_moment=partial(_ramp_second_moment, positive=positive, negative=negative),
-            overlap=partial(_ramp_overlap, positive=positive, negative=negative),
-        ),
+    return Activation(
+        name,
+        ScalarFunction(ramp, kinks=broken, closed_form=_closed_form(ramp)),
+        ScalarFunction(step, jumps=broken, closed_form=_closed_form(step)),
     )
-    slope = ScalarFunction(
-        partial(_step, positive=positive, negative=negative),
-        jumps=broken,
-        closed_form=ClosedForm(
-            _ARC_COSINE,
-            mean=partial(_step_mean, positive=positive, negative=negative),
-            second_moment=partial(_step_second_moment, positive=positive, negative=negative),
-            overlap=partial(_step_overlap, positive=positive, negative=negative),
-        ),
-    )
-    return Activation(name, value, slope)
 
 
 relu = _piecewise_linear("relu", positive=1.0, negative=0.0)
@@ -101,7 +95,12 @@ def leaky_relu(slope: float) -> Activation:
     Parameters
     ----------
     slope : float
-        Any finite number; 0 gives relu, 1 the identity, -1 the absolute value.
+        At most 1e100 in absolute value; 0 gives relu, 1 the identity, -1 the absolute value.
+
+    Returns
+    -------
+    Activation
+        Equal to any other with the same slope.
 
     Examples
     --------
@@ -109,4 +108,6 @@ def leaky_relu(slope: float) -> Activation:
     array([-0.2,  2. ])
     """
     slope = require_number("slope", slope)
+    if abs(slope) > 1e100:
+        raise ParameterError("slope", "at most 1e100 in absolute value", slope)
     return _piecewise_linear(f"leaky_relu({slope!r})", positive=1.0, negative=slope)

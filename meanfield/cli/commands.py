@@ -10,8 +10,11 @@ import click
 from .._version import __version__
 from ..activations import BY_NAME, FAMILIES
 from ..eigenvalues import Regime
+from ..errors import AssumptionError
+from ..fim import kappas
 from ..functions import Activation
-from ..network import Network
+from ..network import HiddenNormalization, Network
+from ..order_parameters import propagate
 from ..records import plain, table
 from ..report import analyse
 from .options import network_options
@@ -54,13 +57,15 @@ def analyse_command(
       meanfield analyse --activation tanh --activation relu --width-ratios 1,2,1 --outputs 10
       meanfield analyse --output-normalization mean --width 1000 --samples 10
     """
-    report = analyse(
-        network,
-        width=width,
-        samples=width if samples is None else samples,
-        regime=regime,
-        leading_order=leading_order,
-    )
+    samples = width if samples is None else samples
+    try:
+        report = analyse(network, width=width, samples=samples, regime=regime, leading_order=leading_order)
+    except (AssumptionError, NotImplementedError):
+        if not as_json and network.hidden_normalization is not HiddenNormalization.BATCH:
+            order = propagate(network)  # these are defined even where no theorem applies
+            click.echo("kappa_1, kappa_2  {:.6g}, {:.6g}\n".format(*kappas(network, order)))
+            click.echo(f"{order}\n")
+        raise
     click.echo(json.dumps(plain(report), indent=2) if as_json else str(report))
 
 

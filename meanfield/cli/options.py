@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..activations import by_name
-from ..errors import ParameterError
+from ..errors import ParameterError, require_integer
 from ..network import HiddenNormalization, Network, OutputNormalization
 
 
@@ -48,14 +48,14 @@ _OPTIONS = (
         type=click.Choice([str(choice) for choice in HiddenNormalization]),
         default="none",
         show_default=True,
-        help="In every hidden layer.",
+        help='In every hidden layer; so far "none", and "layer" for order parameters.',
     ),
     click.option(
         "--output-normalization",
         type=click.Choice([str(choice) for choice in OutputNormalization]),
         default="none",
         show_default=True,
-        help='In the last layer; "mean" subtracts the mean over the samples.',
+        help='In the last layer; "mean" subtracts the mean over the samples. So far "none" and "mean".',
     ),
 )
 
@@ -90,8 +90,7 @@ def _depth(activations: tuple[str, ...], depth: int | None, width_ratios: float 
         if len(activations) > 1:
             return len(activations) + 1
         return len(width_ratios) if isinstance(width_ratios, tuple) else 3
-    if depth < 2:
-        raise ParameterError("depth", "an integer >= 2", depth)
+    require_integer("depth", depth, at_least=2, at_most=10**6)
     if len(activations) not in (1, depth - 1):
         raise ParameterError("activations", f"one, or {depth - 1} for depth {depth}", len(activations))
     return depth

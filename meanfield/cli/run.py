@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 import click
 
-from ..errors import AssumptionError, ParameterError, QuadratureError
+from ..errors import AssumptionError, ParameterError
 
 _SINGULAR = {"activations": "activation"}
 """Parameters whose option has another name: it is given once for each layer."""
@@ -14,6 +16,7 @@ _SINGULAR = {"activations": "activation"}
 
 def run(command: click.Command, name: str) -> None:
     """Run a click command as the program ``name`` and exit: 0 done, 1 refused, 2 a wrong option, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)  # so that pools of workers are shut down as after Ctrl-C
     try:
         code = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:  # a bare command group: its help is the answer
@@ -23,16 +26,33 @@ def run(command: click.Command, name: str) -> None:
         context = getattr(error, "ctx", None)
         _fail(context.command_path if context else name, " ".join(error.format_message().split()), error.exit_code)
     except ParameterError as error:
-        option = _SINGULAR.get(error.parameter, error.parameter).replace("_", "-")
-        _fail(name, f"Invalid value for '--{option}': it must be {error.expected}, got {error.got}", 2)
-    except (AssumptionError, QuadratureError, NotImplementedError) as error:
+        option = "--" + _SINGULAR.get(error.parameter, error.parameter).replace("_", "-")
+        if option in _options(command):
+            _fail(name, f"Invalid value for '{option}': it must be {error.expected}, got {error.got}", 2)
+        _fail(name, str(error), 2)
+    except (AssumptionError, ArithmeticError, NotImplementedError, OSError) as error:
         _fail(name, str(error), 1)
+    except MemoryError:
+        _fail(name, "out of memory: ask for a smaller width, depth or number of samples", 1)
     except (click.Abort, KeyboardInterrupt):
         _fail(name, "interrupted", 130)
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(name: str, message: str, code: int) -> None:
+def _options(command: click.Command) -> set[str]:
+    """Return the options of a command and of all commands below it."""
+    found = {option for parameter in command.params for option in parameter.opts}
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            found |= _options(below)
+    return found
+
+
+def _interrupt(signal_number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(name: str, message: str, code: int) -> NoReturn:
     click.echo(f"{name}: {message}", err=True)
     sys.exit(code)

@@ -5,7 +5,7 @@ A theorem is two moments, or an exchangeable matrix; the lemma that turns moment
 """
 
 from .mean_subtraction import Regime
-from .moments import Allowance, Bounds, EigenvalueStatistics, moment_bounds
+from .moments import Bounds, Correction, EigenvalueStatistics, moment_bounds
 from .statistics import eigenvalue_statistics
 
-__all__ = ["Allowance", "Bounds", "EigenvalueStatistics", "Regime", "eigenvalue_statistics", "moment_bounds"]
+__all__ = ["Bounds", "Correction", "EigenvalueStatistics", "Regime", "eigenvalue_statistics", "moment_bounds"]

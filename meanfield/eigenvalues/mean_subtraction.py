@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from ..errors import ParameterError
 from ..fim import Exchangeable
-from .moments import Allowance, Bounds, EigenvalueStatistics, moment_bounds
+from .moments import Bounds, Correction, EigenvalueStatistics, fluctuations, moment_bounds
 
 
 class Regime(StrEnum):
@@ -21,16 +20,8 @@ class Regime(StrEnum):
     """T = M/rho: Theorem 3.3 (ii)."""
 
 
-def as_regime(regime: Regime | str) -> Regime:
-    """Return the regime of that name."""
-    try:
-        return Regime(regime)
-    except ValueError:
-        raise ParameterError("regime", "one of " + ", ".join(Regime), repr(regime)) from None
-
-
 def theorem_3_3(
-    block: Exchangeable, *, outputs: int, depth: int, width: int, parameters: float, regime: Regime
+    block: Exchangeable, *, outputs: int, width: int, finite_width: float, parameters: float, regime: Regime
 ) -> EigenvalueStatistics:
     """Return the statistics of C exchangeable blocks after mean subtraction.
 
@@ -44,8 +35,10 @@ def theorem_3_3(
     ----------
     block : Exchangeable
         F*(k, k) before the subtraction, from ``fim.dual_block``; its size is T >= 2.
-    outputs, depth, width : int
-        C, L and M.
+    outputs, width : int
+        C and M.
+    finite_width : float
+        L/M, the size of what is left out; here M is that of the narrowest layer.
     parameters : float
         P.
     regime : Regime
@@ -54,21 +47,25 @@ def theorem_3_3(
     Notes
     -----
     The bounds of (ii) are those of ``moment_bounds`` with the exact second moment of the leading matrix, so that the
-    upper one is smaller than the printed one by the factor sqrt(1 - 1/T). c1 and c2 are left out, and named in
-    ``omitted``: the lower bound stays a bound without them, the upper one is asymptotic.
+    upper one is smaller than the printed one by the factor sqrt(1 - 1/T). c0, c1 and c2 are left out, and named in
+    ``omitted``: without them the lower bound stays a bound, the upper one is asymptotic. (S.37) lacks the factor alpha,
+    which (18) and (S.33) have.
 
-    In (i) a finite network's eigenvalues repel each other, and the largest exceeds the value here by O(sqrt(C T/M)),
-    relative to it; the second moment of (ii) lacks a term c0 >= 0 of its own order.
+    A finite network differs by O(L/M) relative to each quantity. In (i) its eigenvalues repel each other, which raises
+    the largest by O(sqrt(L C T/M)); in (ii) c0 is of the order of the second moment itself.
 
     Equations: (16), (17), (18), (S.21)-(S.38), Theorem 3.3
     """
-    samples = block.size
-    chosen, rule = _choose(regime, samples, width)
+    chosen, rule = _choose(regime, block.size, width)
     centred = block.centred()
     mean = outputs * centred.trace / parameters
     second_moment = outputs * centred.squared_norm / parameters
-    finite_width = 4 * depth / width
+    always = (
+        Correction("mean", "finite width", finite_width),
+        Correction("second_moment", "finite width", 2 * finite_width),
+    )
     if chosen is Regime.FIXED:
+        repulsion = outputs * block.size * finite_width
         return EigenvalueStatistics(
             mean,
             second_moment,
@@ -77,13 +74,14 @@ def theorem_3_3(
             prediction=centred.contrast,
             theorem="Theorem 3.3 (i)",
             regime=rule,
-            omitted=("level repulsion, O(sqrt(C T/M)) relative",),
-            allowance=Allowance(
-                finite_width,
-                2 * finite_width + 2 * outputs * samples / width,
-                finite_width + 3 * math.sqrt(outputs * samples / width),
+            corrections=(
+                *always,
+                Correction("second_moment", "fluctuations", repulsion, positive=True),
+                Correction("largest", "finite width", finite_width),
+                Correction("largest", "level repulsion", math.sqrt(repulsion), positive=True),
             ),
         )
+    added = fluctuations(centred, outputs) * finite_width
     return EigenvalueStatistics(
         mean,
         second_moment,
@@ -92,8 +90,12 @@ def theorem_3_3(
         prediction=None,
         theorem="Theorem 3.3 (ii)",
         regime=rule,
-        omitted=("c0 >= 0 in s_lambda", "c1 >= 0 in the lower bound", "c2 >= 0 in the upper bound"),
-        allowance=Allowance(finite_width, math.inf, finite_width),
+        omitted=("c0", "c1", "c2"),
+        corrections=(
+            *always,
+            Correction("second_moment", "c0", math.inf, positive=True),
+            Correction("largest", "c2", math.sqrt(1 + added) - 1, positive=True),
+        ),
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
+from ..errors import require_number
+from ..fim import Exchangeable
 from ..records import table
 
 
@@ -25,16 +28,16 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Allowance:
-    """By how much, relative to the theory, finite networks may differ from it: the size of the terms left out.
+class Correction:
+    """A term that a theorem leaves out, and that separates it from networks of finite width."""
 
-    The orders in M are those of the derivation; the constants were read off finite networks, with room to spare.
-    """
-
-    mean: float
-    second_moment: float
-    """inf where a term of the same order is unknown and not negative: the theory is then a lower bound."""
-    largest: float
+    quantity: Literal["mean", "second_moment", "largest"]
+    """The field of :class:`EigenvalueStatistics` that it changes."""
+    name: str
+    size: float
+    """Its order, relative to the quantity; inf if it is as large as the quantity itself."""
+    positive: bool = False
+    """Whether it can only increase the quantity."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class EigenvalueStatistics:
     regime: str = ""
     """For theorems with several regimes: which one was used, and why."""
     omitted: tuple[str, ...] = ()
-    """What the theorem leaves unknown, by name."""
-    allowance: Allowance | None = None
-    """What separates the theorem from finite networks; None for a measurement."""
+    """The constants that the theorem leaves unknown, by name."""
+    corrections: tuple[Correction, ...] = ()
+    """What separates the theorem from finite networks, by its order of magnitude; empty for a measurement."""
 
     def __str__(self) -> str:
         rows = [
@@ -73,12 +76,18 @@ class EigenvalueStatistics:
         ]
         if self.regime:
             rows.append(("regime", self.regime))
-        rows += [("omitted" if i == 0 else "", name) for i, name in enumerate(self.omitted)]
+        if self.omitted:
+            rows.append(("omitted", ", ".join(self.omitted)))
+        largest = [c for c in self.corrections if c.quantity == "largest" and math.isfinite(c.size)]
+        for i, correction in enumerate(largest):
+            rows.append(("" if i else "left out", f"{correction.name}, O({correction.size:.1g}) of lambda_max"))
         return table(rows)
 
 
 def moment_bounds(mean: float, second_moment: float, parameters: float) -> Bounds:
     """Bound the largest of P non-negative eigenvalues by their mean m and second moment s: s/m and sqrt(P s).
+
+    sum lambda^2 <= lambda_max sum lambda gives the lower bound, lambda_max^2 <= sum lambda^2 the upper one.
 
     Parameters
     ----------
@@ -94,5 +103,17 @@ def moment_bounds(mean: float, second_moment: float, parameters: float) -> Bound
     >>> moment_bounds(mean=1.0, second_moment=2.0, parameters=8)  # eigenvalues 2, 2, 2, 2, 0, 0, 0, 0
     Bounds(lower=2.0, upper=4.0)
     """
+    mean = require_number("mean", mean, at_least=0)
+    second_moment = require_number("second_moment", second_moment, at_least=0)
+    parameters = require_number("parameters", parameters, above=0)
     lower = second_moment / mean if mean > 0 else 0.0
-    return Bounds(lower, max(lower, math.sqrt(parameters * second_moment)))  # equal where only one eigenvalue is not 0
+    upper = math.sqrt(parameters * second_moment)
+    return Bounds(lower, max(lower, upper))  # where they are equal, rounding must not turn them round
+
+
+def fluctuations(block: Exchangeable, outputs: int) -> float:
+    """Compare the number of entries of F*, each fluctuating in units of the diagonal, with its second moment.
+
+    Times L/M, this is by how much fluctuations raise tr F*^2 over that of its C blocks, relative to it.
+    """
+    return outputs * (block.size * block.same) ** 2 / block.squared_norm

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from ..errors import AssumptionError, require_integer
+from ..errors import AssumptionError, ParameterError, QuadratureError, require_choice, require_integer
 from ..fim import dual_block, kappas
-from ..functions import Pair
 from ..network import HiddenNormalization, Network, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate
 from ..quadrature import AUTO, Method
-from .mean_subtraction import Regime, as_regime, theorem_3_3
+from ..records import Pair
+from .mean_subtraction import Regime, theorem_3_3
 from .moments import EigenvalueStatistics
 from .unnormalized import theorem_2_2
 
 _ZERO = 1e-12
 """kappa_2 / kappa_1 below this is not told from zero by integrals that are accurate to 1e-13."""
+
+_CANCELLED = 1e-9
+"""A difference of kappas below this, relative to kappa_1, has fewer than three or four digits left."""
 
 
 def eigenvalue_statistics(
@@ -59,7 +62,8 @@ def eigenvalue_statistics(
     Returns
     -------
     EigenvalueStatistics
-        With the theorem, its regime, what it omits, and how far finite networks may be from it.
+        With the theorem, its regime, what it omits, and how far finite networks may be from it. The integrals are exact
+        to about 1e-12; with mean subtraction kappa_1 - kappa_2 loses digits where all samples come to look alike.
 
     Raises
     ------
@@ -67,6 +71,8 @@ def eigenvalue_statistics(
         For a width or a number of samples out of range, or an unknown regime.
     AssumptionError
         For a centred network.
+    QuadratureError
+        If an integral does not reach its tolerance, or kappa_1 - kappa_2 has lost its digits.
     NotImplementedError
         For a normalisation other than those of the table.
 
@@ -82,31 +88,56 @@ def eigenvalue_statistics(
     >>> print(mf.eigenvalue_statistics(network.normalized(output="mean"), width=800, samples=800).largest)
     [2.316, 65.46]
     """
-    network.widths(width)
+    widths = network.widths(width)
     hidden, output = network.hidden_normalization, network.output_normalization
     # one sample has nothing left after mean subtraction
     samples = require_integer("samples", samples, at_least=1 if output is OutputNormalization.NONE else 2)
-    regime = as_regime(regime)
+    regime = require_choice("regime", regime, Regime)
     if hidden is not HiddenNormalization.NONE or output not in (OutputNormalization.NONE, OutputNormalization.MEAN):
         raise NotImplementedError(
             "eigenvalue_statistics covers no normalisation (Theorem 2.2) and mean subtraction in the last layer "
             f"(Theorem 3.3) so far, not hidden_normalization={hidden!s} with output_normalization={output!s}"
         )
     order = propagate(network, inputs=inputs, method=method) if order is None else order
+    _require_possible(order, samples)
     _require_non_centred(kappas(network, order), "Theorem 2.2" if output is OutputNormalization.NONE else "Theorem 3.3")
     block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
     parameters = network.alpha * width**2 if leading_order else float(network.parameters(width))
-    sizes = {"outputs": network.outputs, "depth": network.depth, "width": width}
+    finite_width = network.depth / min(widths[:-1])
     if output is OutputNormalization.NONE:
-        return theorem_2_2(block, parameters=parameters, **sizes)
-    return theorem_3_3(block, parameters=parameters, regime=regime, **sizes)
+        return theorem_2_2(block, outputs=network.outputs, finite_width=finite_width, parameters=parameters)
+    if block.contrast <= _CANCELLED * block.same:
+        raise QuadratureError(
+            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, and has lost its digits: in a network "
+            "this deep all samples look alike"
+        )
+    return theorem_3_3(
+        block,
+        outputs=network.outputs,
+        width=width,
+        finite_width=finite_width,
+        parameters=parameters,
+        regime=regime,
+    )
 
 
 def _require_non_centred(kappa: Pair[float], theorem: str) -> None:
     """Refuse kappa_2 = 0, up to the accuracy of the integrals: then terms beyond the leading order decide."""
-    if abs(kappa.cross) <= _ZERO * kappa.same:
+    if kappa.cross <= _ZERO * kappa.same:
+        zero = abs(kappa.cross) <= _ZERO * kappa.same
+        what = "zero to rounding: it is centred (Definition 2.1)" if zero else "negative"
         raise AssumptionError(
-            f"{theorem} needs a non-centred network, but this one is centred (Definition 2.1): kappa_2 = "
-            f"{kappa.cross:.1e} is zero to rounding. Give it a bias variance, or an activation whose Gaussian mean is "
-            "not zero"
+            f"{theorem} needs a non-centred network, kappa_2 > 0, and kappa_2 = {kappa.cross:.1e} (kappa_1 = "
+            f"{kappa.same:.1e}) is {what}. "
+            "Give it a bias variance, or an activation whose Gaussian mean is not zero"
+        )
+
+
+def _require_possible(order: OrderParameters, samples: int) -> None:
+    """Refuse overlaps of inputs so negative that T samples cannot all have them."""
+    same, cross = float(order.activity.same[0]), float(order.activity.cross[0])
+    least = -same / (samples - 1) if samples > 1 else -same
+    if cross < least * (1 + 1e-12):
+        raise ParameterError(
+            "inputs", f"such that {samples} samples can have them: cross >= {least:.6g}", f"{cross:.6g}"
         )

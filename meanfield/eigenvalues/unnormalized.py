@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 from ..fim import Exchangeable
-from .moments import Allowance, Bounds, EigenvalueStatistics
+from .moments import Bounds, Correction, EigenvalueStatistics, fluctuations
 
 
-def theorem_2_2(
-    block: Exchangeable, *, outputs: int, depth: int, width: int, parameters: float
-) -> EigenvalueStatistics:
+def theorem_2_2(block: Exchangeable, *, outputs: int, finite_width: float, parameters: float) -> EigenvalueStatistics:
     """Return the statistics of C exchangeable blocks: lambda_max is their uniform eigenvalue, C times.
 
     To leading order m_lambda = kappa_1 C/M and lambda_max = alpha ((T-1)/T kappa_2 + kappa_1/T) M.
@@ -19,20 +17,30 @@ def theorem_2_2(
     ----------
     block : Exchangeable
         F*(k, k), from ``fim.dual_block``.
-    outputs, depth, width : int
-        C, L and M.
+    outputs : int
+        C.
+    finite_width : float
+        L/M, the size of what is left out; M is that of the narrowest layer.
     parameters : float
         P.
 
     Notes
     -----
-    A finite network's C largest eigenvalues differ from the value here by O(1/M) on average and from each other by
-    O(1/sqrt(M)), relative to it.
+    A finite network differs by O(L/M) relative to each quantity. Fluctuations of the overlaps of each sample with all
+    others raise lambda_max by O(kappa_1/kappa_2 L/M), those of all entries of F* raise the second moment, and for C > 1
+    the C largest eigenvalues split by O(sqrt(L C/M)).
 
     Equations: (10), Theorem 2.2
     """
-    finite_width = 4 * depth / width
-    splitting = math.sqrt(outputs / width) if outputs > 1 else 0.0
+    corrections = [
+        Correction("mean", "finite width", finite_width),
+        Correction("second_moment", "finite width", 2 * finite_width),
+        Correction("second_moment", "fluctuations", fluctuations(block, outputs) * finite_width, positive=True),
+        Correction("largest", "finite width", finite_width),
+        Correction("largest", "overlap fluctuations", block.same / block.cross * finite_width, positive=True),
+    ]
+    if outputs > 1:
+        corrections.append(Correction("largest", "splitting", math.sqrt(outputs * finite_width), positive=True))
     return EigenvalueStatistics(
         mean=outputs * block.trace / parameters,
         second_moment=outputs * block.squared_norm / parameters,
@@ -40,5 +48,5 @@ def theorem_2_2(
         largest=Bounds(block.uniform, block.uniform),
         prediction=block.uniform,
         theorem="Theorem 2.2",
-        allowance=Allowance(finite_width, 2 * finite_width, finite_width + splitting),
+        corrections=tuple(corrections),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import ParameterError
 from ..functions import Activation, ScalarFunction
 from ..gaussian import GaussianPair
 from .exact import Exact
-from .method import Estimate, Method, Quantity, as_function
+from .method import QUANTITIES, Estimate, Method, Quantity, as_function
 from .panels import Panels
 from .trapezoid import Trapezoid
 
@@ -41,7 +42,12 @@ class Auto(Method):
     def choose(
         self, f: ScalarFunction | Activation, quantity: Quantity, *, other: ScalarFunction | Activation | None = None
     ) -> Method:
-        """Return the method used for ``quantity``: "mean", "second_moment" or "overlap" (of f and ``other``)."""
+        """Return the method used for ``quantity``: "mean", "second_moment" or "overlap" (of f and ``other``).
+
+        At covariance 0 the overlap is the product of two means, which may be known where the overlap is not.
+        """
+        if quantity not in QUANTITIES:
+            raise ParameterError("quantity", "one of " + ", ".join(QUANTITIES), repr(quantity))
         function, partner = as_function(f), None if other is None else as_function(other)
         self._require_accepts(function, quantity, partner)
         return next(method for method in self.methods if method.accepts(function, quantity, partner))

@@ -42,7 +42,7 @@ class Panels(Refined):
             return np.zeros(1), np.ones(1)
         rows = breaks.shape[:-1]
         reach = 9 + 0.5 * level  # exp(-9^2/2) = 3e-18; it widens with the level for functions that grow
-        length = 4.5 / max(1.0, (1 + sd) / 3) / 1.6**level  # a dozen units of u: the nodes see whatever has unit scale
+        length = 6 / max(1.0, (1 + sd) / 3) / 1.6**level  # up to 18 units of u: the nodes see whatever has unit scale
         regular = np.linspace(-reach, reach, math.ceil(2 * reach / length) + 1)
         regular = np.broadcast_to(regular, (*rows, regular.size))
         edges = np.sort(np.concatenate([regular, np.clip(breaks, -reach, reach)], axis=-1), axis=-1)

@@ -18,18 +18,30 @@ from .method import ROUNDING, Estimate, Method, Quantity
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 4 * ROUNDING
+"""Relative to the scale: also for what rounding of the argument does to a steep function."""
+
+_NEGLIGIBLE = 1e-13
+"""Share of E f^2 that the outermost nodes may have: a function beyond it reaches out of the range of integration."""
+
+_CONVERGING = 1e-5
+"""Relative to the scale: the difference of two levels from which the next may be believed."""
+
 _SMOOTHED = np.array([-9.0, -4.5, -1.5, 0.0, 1.5, 4.5, 9.0])
 """Around a kink of f, E[f | z] is steep: where it is split, in units of the noise that smooths the kink."""
 
 
 @dataclass(frozen=True)
 class Refined(Method):
-    """A rule for the standard normal that is refined until two levels agree.
+    """A rule for the standard normal that is refined until its levels agree.
+
+    The rules see features of a function down to a width of about 0.1 at unit variance, and 1 at large variance; what is
+    narrower may fall between the nodes of all levels. The range of integration starts at 9 standard deviations.
 
     Parameters
     ----------
     tolerance : float
-        Above 4e-15. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
+        Above 2e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
         mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
     largest : int
         The most values of the functions that one level may take.
@@ -39,7 +51,7 @@ class Refined(Method):
     largest: int = 2_000_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=ROUNDING))
+        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=_ROUNDING))
         object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
 
     @abstractmethod
@@ -59,7 +71,10 @@ class Refined(Method):
                 if z.size > self.largest:
                     return
                 values = f(sd * z)
-                square = float(weights @ (values * values))
+                squares = weights * values * values
+                square = float(squares.sum())
+                if sd and squares[0] + squares[-1] > _NEGLIGIBLE * square:
+                    continue  # it grows so fast that the range must widen first
                 if quantity == "second_moment":
                     yield square, square, z.size
                 else:
@@ -90,6 +105,9 @@ class Refined(Method):
                 if cost > self.largest:
                     return
                 mean, square = _moments(f(u), u_weights)
+                squares = weights * square
+                if loading and squares[0] + squares[-1] > _NEGLIGIBLE * squares.sum():
+                    continue  # as above
                 if not mirrored:
                     other_mean, other_square = _moments(g(v), v_weights)
                 elif pair.covariance >= 0:
@@ -107,19 +125,23 @@ class Refined(Method):
         return centres[:, None] + private * y, weights
 
     def _refine(self, levels: Iterator[tuple[float, float, int]]) -> Estimate:
-        """Go through (value, scale, cost) of ever finer levels until two in a row agree.
+        """Go through (value, scale, cost) of ever finer levels until they agree.
 
         The difference of two levels is the error of the coarser one, so it is a pessimistic estimate for the finer.
+        Convergence is geometric in the digits, so the difference before must have been small already: two levels that
+        agree after two that did not agree by accident.
         """
-        evaluations, best = 0, "two levels would take more values than that"
+        evaluations, best, before = 0, "three levels would take more values than that", math.inf
         for (coarse, _, cost), (value, scale, finer_cost) in pairwise(levels):
             evaluations = (evaluations or cost) + finer_cost
             if not (math.isfinite(value) and math.isfinite(scale)):
                 raise QuadratureError(f"{self}: the function is not finite everywhere, or its integral does not exist")
-            error = abs(value - coarse) + ROUNDING * scale
-            if error <= self.tolerance * scale:
+            difference = abs(value - coarse)
+            error = difference + _ROUNDING * scale
+            if error <= self.tolerance * scale and before <= _CONVERGING * scale:
                 return Estimate(value, error, evaluations)
             best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
+            before = difference
         raise QuadratureError(
             f"{self} did not reach its tolerance: {best}. If the function has kinks or jumps that are not declared, "
             "declare them: ScalarFunction(f, kinks=..., jumps=...). Otherwise allow more values (largest=...) or a "

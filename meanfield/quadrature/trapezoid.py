@@ -17,7 +17,7 @@ from .method import Quantity
 from .refined import Array, Refined
 
 _RATIO = (1 + math.sqrt(5)) / 2 - 0.3
-"""Each level divides the step by this. Irrational, so that no oscillation can look the same to two levels."""
+"""Each level divides the step by this. Irrational: what is in resonance with one level is not so with the next."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Trapezoid(Refined):
     def _rule(self, sd: float, level: int, breaks: Array) -> tuple[Array, Array]:
         if sd == 0:
             return np.zeros(1), np.ones(1)
-        step = 0.5 / (1 + sd) / _RATIO**level
+        step = 0.66 / (1 + sd) / _RATIO**level
         # exp(-9^2/2) = 3e-18; the range widens with the level for functions that grow
         reach = math.ceil((9 + 0.5 * level) / step)
         z = step * np.arange(-reach, reach + 1, dtype=np.float64)

@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +20,11 @@ from meanfield.cli import network_options, run
 from meanfield.errors import ParameterError, require_integer
 from meanfield.records import plain, table
 
-from ..compare import compare
+from ..compare import HEADERS, compare
 from ..dual import MEMORY_LIMIT
 from ..ensemble import run_ensemble
 from ..experiments import EigenvalueExperiment, OrderParameterExperiment
-from ..paper import FIGURE_1, FIGURE_1_HEADERS, FIGURE_1_OUTPUTS, figure_1, figure_1_rows
+from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, SharpnessCurve, figure_1
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -57,9 +57,15 @@ def _processors() -> int:
 @click.option("--samples", type=int, help="T, the number of samples.  [default: the width]")
 @click.option("--members", type=int, default=20, show_default=True, help="How many networks to sample.")
 @click.option("--order-parameters", is_flag=True, help="Compare order parameters instead of eigenvalues.")
-@click.option("--regime", type=click.Choice([str(choice) for choice in Regime]), default="auto", show_default=True)
+@click.option(
+    "--regime",
+    type=click.Choice([str(choice) for choice in Regime]),
+    default="auto",
+    show_default=True,
+    help="Of Theorem 3.3: see `meanfield analyse --help`.",
+)
 @click.option("--leading-order", is_flag=True, help="The paper's formulas, without O(1/M) terms.")
-@click.option("--memory-limit", type=float, default=MEMORY_LIMIT, show_default=True, help="GiB for one dual Gram.")
+@click.option("--memory-limit", type=float, default=MEMORY_LIMIT, show_default=True, help="GiB for one network.")
 @_ensemble_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def compare_command(
@@ -77,8 +83,9 @@ def compare_command(
 ) -> None:
     """Sample finite networks and compare them with the theory.
 
-    An equality is judged by its ratio, which the terms left out by the theory may shift by the allowance; a bound by
-    inside or outside. Exit status 0 says that the comparison ran, whatever the verdicts.
+    An equality holds for infinite width: the measured mean may differ by the size of the terms that the theory leaves
+    out and by 4 standard errors, together the interval "allowed". Where that is as large as the theory the verdict is
+    "undecided". Exit status 0 says that the comparison ran, whatever the verdicts.
 
     \b
     Examples:
@@ -88,20 +95,36 @@ def compare_command(
     """
     samples = width if samples is None else samples
     require_integer("members", members, at_least=2)
+    require_integer("seed", seed, at_least=0, at_most=None)
     theory: Any
     experiment: Any
     if order_parameters:
-        theory, experiment = propagate(network), OrderParameterExperiment(network, width, samples)
+        experiment = OrderParameterExperiment(network, width, samples, memory_limit=memory_limit)
+        theory = propagate(network)
     else:
+        experiment = EigenvalueExperiment(network, width, samples, memory_limit=memory_limit)
         theory = eigenvalue_statistics(
             network, width=width, samples=samples, regime=regime, leading_order=leading_order
         )
-        experiment = EigenvalueExperiment(network, width, samples, memory_limit=memory_limit)
-    with _executor(min(workers, members)) as executor, tqdm(total=members, unit="network", leave=False) as bar:
+    with (
+        _executor(min(workers, members)) as executor,
+        tqdm(total=members, unit="network", leave=False, disable=None) as bar,
+    ):
         ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=bar.update)
     comparison = compare(theory, ensemble)
     if as_json:
-        click.echo(json.dumps({"theory": plain(theory), "comparison": plain(comparison)}, indent=2))
+        record = {
+            "version": __version__,
+            "experiment": plain(experiment),
+            "members": members,
+            "seed": seed,
+            "theory": plain(theory),
+            "comparison": [
+                {**plain(row), "ratio": plain(row.ratio), "z": plain(row.z), "verdict": row.verdict}
+                for row in comparison.rows
+            ],
+        }
+        click.echo(json.dumps(record, indent=2))
         return
     if not order_parameters:
         regime_line = f", {theory.regime}" if theory.regime else ""
@@ -142,22 +165,37 @@ def figure_1_command(
     try:
         from .. import figures  # matplotlib is optional, and slow to import
     except ModuleNotFoundError as error:
-        raise click.UsageError("figures need matplotlib: pip install 'meanfield-fim[plot]'") from error
+        raise click.UsageError("figures need matplotlib: pip install matplotlib") from error
     if output.suffix not in (".png", ".svg", ".pdf"):
         raise ParameterError("output", "a file name that ends in .png, .svg or .pdf", output)
     if not output.parent.is_dir():
         raise ParameterError("output", "in a folder that exists", output)
+    for path in (output, output.with_suffix(".json")):
+        with path.open("a"):  # whether it can be written is known before the work
+            pass
+    require_integer("seed", seed, at_least=0, at_most=None)
     sizes = _widths(widths, [50, 100, 200, 400, 800, *([1000] if full else [])])
     members = require_integer("members", (100 if full else 40) if members is None else members, at_least=2)
 
     runs = len(FIGURE_1) * len(FIGURE_1_OUTPUTS) * len(sizes) * members
-    with _executor(workers) as executor, tqdm(total=runs, unit="network", leave=False) as bar:
+    with _executor(workers) as executor, tqdm(total=runs, unit="network", leave=False, disable=None) as bar:
         curves = figure_1(widths=sizes, members=members, seed=seed, executor=executor, progress=bar.update)
-    data = json.dumps([plain(curve) for curve in curves], indent=2)
-    click.echo(data if as_json else table(figure_1_rows(curves), FIGURE_1_HEADERS))
+    curve_data = [plain(curve) for curve in curves]
+    record = {"version": __version__, "seed": seed, "members": members, "curves": curve_data}
+    data = json.dumps(record, indent=2)
+    click.echo(data if as_json else _figure_1_table(curves))
     output.with_suffix(".json").write_text(data + "\n")
     figures.save(figures.plot_figure_1(curves), output)
     click.echo(f"\nwrote {output} and {output.with_suffix('.json')}", err=True)
+
+
+def _figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
+    rows = []
+    for curve in curves:
+        for point in curve.points:
+            _, *cells = point.comparison["lambda_max"].cells
+            rows.append((curve.name, curve.network.output_normalization, point.width, *cells))
+    return table(rows, ("network", "output", "M = T", *HEADERS[1:]))
 
 
 def _widths(text: str | None, default: list[int]) -> list[int]:

@@ -43,7 +43,7 @@ def test_theorem_3_3_as_printed() -> None:
     printed = math.sqrt(4 * rho * (kappa_1 - kappa_2) ** 2 * 1000)
     assert many.largest.upper == pytest.approx(printed * math.sqrt(1 - 1 / 2000), rel=KAPPA)
     assert many.second_moment == pytest.approx((1 - 1 / 2000) * 2 * rho * (kappa_1 - kappa_2) ** 2 / 1000, rel=KAPPA)
-    assert {name.split()[0] for name in many.omitted} == {"c0", "c1", "c2"}
+    assert many.omitted == ("c0", "c1", "c2")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,39 @@ def test_centred_networks_are_refused() -> None:
             mf.eigenvalue_statistics(network.normalized(output="mean"), width=100, samples=5)
 
 
+def test_overlaps_of_inputs() -> None:
+    # correlated inputs give even a centred network an overlap
+    linear = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    statistics = mf.eigenvalue_statistics(linear, width=100, samples=4, inputs=mf.Pair(1.0, 0.5), leading_order=True)
+    # L = 2, identity, unit weight variance: kappa_1 = 2, kappa_2 = 1
+    assert statistics.prediction == pytest.approx((3 / 4 * 1 + 2 / 4) * 100, rel=ROUNDING)
+    with pytest.raises(mf.AssumptionError, match=r"kappa_2 = -2\.0e-01 \(.*\) is negative"):
+        mf.eigenvalue_statistics(linear, width=100, samples=4, inputs=mf.Pair(1.0, -0.1))
+    with pytest.raises(mf.ParameterError, match=r"overlaps that 4 samples can have, cross >= -0\.333333, got -0\.5"):
+        mf.eigenvalue_statistics(linear, width=100, samples=4, inputs=mf.Pair(1.0, -0.5))
+
+
+def test_order_parameters_of_another_network_are_refused() -> None:
+    order = mf.propagate(mf.Network.uniform(mf.tanh, depth=5, weight_variance=3.0))
+    for call in (
+        lambda: mf.kappas(TANH, order),
+        lambda: mf.eigenvalue_statistics(TANH, width=9, samples=9, order=order),
+    ):
+        with pytest.raises(mf.ParameterError, match="order must be the order parameters of this network, of depth 3"):
+            call()
+
+
+def test_analyse_hands_every_argument_on() -> None:
+    changes = {"inputs": mf.Pair(2.0, 0.3), "method": mf.GaussHermite(5), "leading_order": True, "regime": "fixed"}
+    network = TANH.normalized(output="mean")
+    plain_report = mf.analyse(network, width=50, samples=50)
+    for name, value in changes.items():
+        report = mf.analyse(network, width=50, samples=50, **{name: value})  # type: ignore[arg-type]
+        direct = mf.eigenvalue_statistics(network, width=50, samples=50, **{name: value})  # type: ignore[arg-type]
+        assert report.statistics == direct
+        assert report.statistics != plain_report.statistics
+
+
 def test_bad_sizes_are_refused_before_any_integral() -> None:
     class Untouchable(mf.Trapezoid):
         def _expect(self, *arguments: object) -> mf.Estimate:
@@ -185,7 +218,7 @@ def test_the_report_keeps_every_record() -> None:
     assert report.kappa == mf.kappas(network)
     assert report.statistics == mf.eigenvalue_statistics(network, width=300, samples=300)
     assert report.learning_rate == mf.learning_rate_bound(report.statistics)
-    for part in ("kappa_1, kappa_2", "Theorem 3.3 (ii)", "c1 >= 0", "learning rate", "proportional"):
+    for part in ("kappa_1, kappa_2", "Theorem 3.3 (ii)", "c0, c1, c2", "learning rate", "proportional"):
         assert part in str(report)
 
 

@@ -87,8 +87,11 @@ def test_activations(meanfield: Command) -> None:
         (("--output-normalization", "max"), 2, "'--output-normalization'"),
         (("--regime", "some"), 2, "'--regime'"),
         (("--no-such-option",), 2, "--no-such-option"),
-        (("--activation", "tanh"), 1, "Theorem 2.2 needs a non-centred network"),
-        (("--output-normalization", "layer"), 1, "output_normalization=layer"),
+        (("--activation", "tanh", "--json"), 1, "Theorem 2.2 needs a non-centred network"),
+        (("--output-normalization", "layer", "--json"), 1, "output_normalization=layer"),
+        (("--weight-variance", "1e200"), 1, "relu, layer 1, at variance 1e+200"),
+        (("--weight-variance", "1" + "0" * 400), 2, "'--weight-variance'"),
+        (("--depth", "1000000000000"), 2, "'--depth'"),
     ],
 )
 def test_errors_are_one_line_that_names_the_option(
@@ -100,6 +103,18 @@ def test_errors_are_one_line_that_names_the_option(
     assert message in err
     assert err.startswith("meanfield")
     assert err.count("\n") == 1
+
+
+def test_order_parameters_are_printed_where_no_theorem_applies(meanfield: Command) -> None:
+    for arguments, kappas in [
+        (("--activation", "tanh"), "kappa_1, kappa_2  0.758329, 0"),
+        (("--hidden-normalization", "layer"), "kappa_1, kappa_2  0.75, 0.171427"),
+    ]:
+        code, out, err = meanfield("analyse", *arguments)
+        assert code == 1
+        assert kappas in out
+        assert "qtilde_st" in out
+        assert err.count("\n") == 1
 
 
 def test_help_teaches(meanfield: Command) -> None:

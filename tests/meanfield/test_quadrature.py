@@ -7,7 +7,6 @@ import math
 import numpy as np
 import oracles
 import pytest
-from mpmath import mp
 from problems import CATALOGUE, CUBIC, KINKED_EXPONENTIAL, PIECEWISE, RAMP, STAIRS, WAVE
 from tolerances import QUADRATURE, ROUNDING
 
@@ -47,18 +46,20 @@ def test_means(phi: mf.Activation) -> None:
 
 
 @pytest.mark.parametrize("name", PIECEWISE)
-def test_functions_of_users_with_kinks(name: str) -> None:
+@pytest.mark.parametrize(("a", "b"), [(1.0, 0.5), (4.0, -3.0), (0.3, 0.29), (2.0, 2.0 - 1e-6), (9.0, 0.1)])
+def test_functions_of_users_with_kinks(name: str, a: float, b: float) -> None:
     f = PIECEWISE[name]
-    pieces = {"ramp": (lambda u: max(-1, min(1, u)), [-1, 1]), "kinked exponential": (_elu, [0])}[name]
-    with mp.workdps(20):
-        edges = [-13, -6, -3, *pieces[1], 3, 6, 13]
-        expected = mp.quad(lambda z: pieces[0](z) ** 2 * mp.npdf(z), sorted(edges))
-    assert float(mf.second_moment(f, 1.0)) == pytest.approx(float(expected), rel=QUADRATURE)
     assert isinstance(mf.AUTO.choose(f, "overlap"), mf.Panels)
+    estimate = mf.AUTO.overlap(f, a, b)
+    error = abs(float(estimate.value - oracles.smoothed_overlap(name, a, b)))
+    assert error <= QUADRATURE * mf.second_moment(f, a)
+    assert error <= float(estimate.error)
 
 
-def _elu(u: float) -> float:
-    return u if u > 0 else mp.expm1(u)
+def test_the_second_moment_of_a_ramp_by_hand() -> None:
+    # E clip(z, -1, 1)^2 = P(|z| < 1) - 2 phi(1) + P(|z| > 1)
+    expected = 1 - 2 * math.exp(-0.5) / math.sqrt(2 * math.pi)
+    assert mf.second_moment(RAMP, 1.0) == pytest.approx(expected, rel=QUADRATURE)
 
 
 def test_polynomials_are_known_by_hand() -> None:
@@ -76,6 +77,35 @@ def test_oscillations_are_not_mistaken_for_zero(variance: float) -> None:
     b = 0.9 * variance
     expected = (math.exp(9 * (b - variance)) - math.exp(-9 * (b + variance))) / 2
     assert mf.overlap(WAVE, variance, b) == pytest.approx(expected, abs=QUADRATURE)
+
+
+def test_a_resonance_with_the_step_is_not_mistaken_for_an_integral() -> None:
+    # cos(w u), w = 4 pi / h, looks constant to the first step h = 1/4 at unit variance, and to half of it
+    f = mf.ScalarFunction(lambda u: np.cos(16 * np.pi * u))
+    assert mf.mean(f, 1.0) == pytest.approx(0, abs=QUADRATURE)
+    assert mf.overlap(f, 1.0, 0.0) == pytest.approx(0, abs=QUADRATURE)
+
+
+def test_the_scale_of_a_negative_correlation() -> None:
+    # sigmoid^2 is not even: the scale must be sqrt(E f(u)^2 E f(v)^2) for any sign
+    for method in (mf.Trapezoid(), mf.Panels()):
+        both = [method.overlap(mf.sigmoid, 4.0, b) for b in (3.0, -3.0)]
+        # E (1/2 + o(u))(1/2 + o(v)) with o odd: the two add up to 1/2
+        assert float(both[0].value) + float(both[1].value) == pytest.approx(0.5, abs=QUADRATURE)
+        assert float(both[1].error) == pytest.approx(float(both[0].error), rel=0.9)
+
+
+@pytest.mark.parametrize("f", [mf.erf.value, mf.absolute.slope, mf.identity.value])
+def test_overlaps_near_zero_keep_the_error_of_their_scale(f: mf.ScalarFunction) -> None:
+    estimate = mf.Exact().overlap(f, 2.0, 1e-17)
+    assert abs(float(estimate.value)) < 1e-16 < 1e-15 < float(estimate.error)
+
+
+def test_independent_pairs_have_an_error_estimate() -> None:
+    by_means, directly = mf.AUTO.overlap(mf.relu.value, 2.0, 0.0), mf.Exact().overlap(mf.relu.value, 2.0, 0.0)
+    assert float(by_means.value) == pytest.approx(float(directly.value), rel=ROUNDING)
+    assert 0 < float(by_means.error) < ROUNDING
+    assert mf.AUTO.overlap(mf.tanh, 2.0, 0.0).value == 0
 
 
 def test_two_functions_and_two_variances() -> None:
@@ -209,6 +239,16 @@ def test_bad_covariances_and_functions() -> None:
         mf.mean(np.tanh, 1.0)  # type: ignore[call-overload]
     with pytest.raises(mf.ParameterError, match="nodes must be an integer >= 2"):
         mf.GaussHermite(1)
+    with pytest.raises(mf.ParameterError, match="tolerance must be a finite number >"):
+        mf.Trapezoid(tolerance=-1)
+    with pytest.raises(mf.ParameterError, match="largest must be an integer >= 1"):
+        mf.Panels(largest=0)
+    for variance in (1e-200, 1e200):
+        with pytest.raises(mf.ParameterError, match=r"variance must be 0, or between 1e-150 and 1e\+150"):
+            mf.overlap(mf.relu, variance, 0.0)
+    for text in ("1", None, 1j):
+        with pytest.raises(mf.ParameterError, match="variance must be a finite number"):
+            mf.GaussianPair(text, 1.0, 0.0)  # type: ignore[arg-type]
 
 
 def test_coarse_estimates_are_honest_too() -> None:

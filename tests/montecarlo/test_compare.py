@@ -99,17 +99,51 @@ def test_several_outputs_split_the_largest_eigenvalue() -> None:
     assert comparison["lambda_max"].ratio > 1.03
 
 
-@pytest.mark.parametrize("factor", [0.9, 1.1])
-def test_a_wrong_factor_is_refused(factor: float) -> None:
-    theory = mf.eigenvalue_statistics(TANH, width=800, samples=100)
-    ensemble = sharpness(TANH, width=800, members=12, samples=100)
+def scaled(theory: mf.EigenvalueStatistics, factor: float) -> mf.EigenvalueStatistics:
+    """Return a theory that is wrong by a factor in every quantity."""
+    return replace(
+        theory,
+        mean=theory.mean * factor,
+        second_moment=theory.second_moment * factor,
+        largest=mf.Bounds(theory.largest.lower * factor, theory.largest.upper * factor),
+        prediction=None if theory.prediction is None else theory.prediction * factor,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "output", "samples", "refused"),
+    [
+        (1, "none", 100, {0.9: {"m_lambda", "lambda_max"}, 1.25: {"m_lambda", "s_lambda", "lambda_max"}}),
+        (4, "none", 100, {0.8: {"m_lambda"}, 1.25: {"m_lambda", "s_lambda", "lambda_max"}}),
+        (1, "mean", 6, {0.7: {"m_lambda", "s_lambda"}, 1.6: {"m_lambda", "s_lambda", "lambda_max"}}),
+        (1, "mean", 400, {0.05: {"m_lambda", "lambda_max"}, 4.0: {"m_lambda", "s_lambda", "lambda_max"}}),
+    ],
+    ids=["Theorem 2.2", "Theorem 2.2, C = 4", "Theorem 3.3 (i)", "Theorem 3.3 (ii)"],
+)
+def test_a_wrong_factor_is_refused(outputs: int, output: str, samples: int, refused: dict[float, set[str]]) -> None:
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64, outputs=outputs)
+    network = network.normalized(output=output)
+    theory = mf.eigenvalue_statistics(network, width=800, samples=samples)
+    ensemble = sharpness(network, width=800, members=12, samples=samples)
     assert mc.compare(theory, ensemble).agrees
-    assert theory.prediction is not None
-    value = theory.prediction * factor
-    wrong = replace(theory, mean=theory.mean * factor, prediction=value, largest=mf.Bounds(value, value))
-    comparison = mc.compare(wrong, ensemble)
-    assert not comparison.agrees
-    assert comparison["lambda_max"].verdict == comparison["m_lambda"].verdict == "differs"
+    for factor, quantities in refused.items():
+        comparison = mc.compare(scaled(theory, factor), ensemble)
+        assert quantities <= {row.quantity for row in comparison.rows if not row.agrees}, factor
+
+
+def test_wrong_order_parameters_are_refused() -> None:
+    ensemble = mc.run_ensemble(mc.OrderParameterExperiment(TANH, width=800, samples=8), members=12, seed=0)
+    assert mc.compare(mf.propagate(TANH), ensemble).agrees
+    wrong = mf.propagate(mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.3, bias_variance=0.64))
+    refused = {row.quantity for row in mc.compare(wrong, ensemble).rows if not row.agrees}
+    assert {"q^1_t", "q^2_t", "qtilde^1_t"} <= refused
+
+
+def test_agreement_that_cannot_fail_is_undecided() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    theory = mf.eigenvalue_statistics(network, width=3, samples=3)
+    comparison = mc.compare(theory, sharpness(network, width=3, members=4, samples=3))
+    assert comparison["lambda_max"].verdict == "undecided"
 
 
 def test_bounds_that_are_missed_are_outside() -> None:
@@ -125,7 +159,7 @@ def test_a_comparison_prints_as_a_table() -> None:
     ensemble = sharpness(RELU, width=50, members=3)
     comparison = mc.compare(mf.eigenvalue_statistics(RELU, width=50, samples=50), ensemble)
     lines = str(comparison).splitlines()
-    assert lines[0].split() == ["quantity", "theory", "experiment", "ratio", "allowed", "z", "verdict"]
+    assert lines[0].split() == ["quantity", "theory", "experiment", "ratio", "z", "allowed", "verdict"]
     assert [line.split()[0] for line in lines[1:]] == ["m_lambda", "s_lambda", "lambda_max"]
     with pytest.raises(KeyError, match="no quantity 'lambda_min'; there are m_lambda"):
         comparison["lambda_min"]
@@ -149,3 +183,8 @@ def test_what_cannot_be_compared() -> None:
         mc.compare(mf.eigenvalue_statistics(RELU, width=20, samples=20), sharpness(RELU, width=20, members=1))
     with pytest.raises(mf.ParameterError, match=r"theory must be from meanfield\.eigenvalue_statistics"):
         mc.compare(ensemble.members[0], ensemble)
+    with pytest.raises(mf.ParameterError, match=r"theory must be for the network and width of the ensemble, .* 861"):
+        mc.compare(mf.eigenvalue_statistics(RELU, width=21, samples=20), ensemble)
+    order = mc.run_ensemble(mc.OrderParameterExperiment(RELU, width=20, samples=3), members=2, seed=0)
+    with pytest.raises(mf.ParameterError, match="theory must be for a network as deep as the ensemble's, got depth 2"):
+        mc.compare(mf.propagate(mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)), order)

@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 from numpy.typing import NDArray
+from problems import sweep
 from tolerances import DIFFERENCES, LINEAR_ALGEBRA
 
 import meanfield as mf
@@ -47,18 +48,40 @@ def gradients(finite: mc.FiniteNetwork, inputs: NDArray[np.float64], biases: boo
 def test_dual_gram_against_an_explicit_jacobian(outputs: int, output: str, biases: bool) -> None:
     finite, inputs = finite_network(outputs, output)
     r = gradients(finite, inputs, biases)
-    sweep = mc.propagate(finite, inputs)
-    gram = mc.dual_gram(sweep, biases=biases)
+    result = mc.propagate(finite, inputs)
+    gram = mc.dual_gram(result, biases=biases)
     np.testing.assert_allclose(gram, r.T @ r, atol=DIFFERENCES * np.abs(gram).max())
 
     fisher = r @ r.T
     eigenvalues = np.linalg.eigvalsh(fisher)
-    measured = mc.measure_eigenvalues(sweep, biases=biases)
+    measured = mc.measure_eigenvalues(result, biases=biases)
     assert measured.parameters == len(fisher) == finite.network.parameters(WIDTH, biases=biases)
     assert measured.mean == pytest.approx(eigenvalues.mean(), rel=DIFFERENCES)
     assert measured.second_moment == pytest.approx(np.mean(eigenvalues**2), rel=DIFFERENCES)
     assert measured.prediction == pytest.approx(eigenvalues.max(), rel=DIFFERENCES)
     assert measured.largest.lower == measured.largest.upper == measured.prediction
+
+
+@pytest.mark.parametrize(("outputs", "samples"), [(1, 1), (1, 150), (3, 150), (2, 64)])
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("output", ["none", "mean"])
+def test_dual_gram_of_many_samples_against_the_plain_formula(
+    outputs: int, samples: int, biases: bool, output: str
+) -> None:
+    """The Gram is assembled in tiles of 64 columns; here are sizes below, at and beside their multiples."""
+    network = mf.Network(
+        activations=[mf.tanh, mf.relu],
+        width_ratios=[1, 0.5, 2],
+        weight_variance=2.0,
+        bias_variance=0.3,
+        outputs=outputs,
+        output_normalization=output,
+    )
+    result = sweep(network, width=20, samples=samples)
+    expected = oracles.dual_gram(result, biases=biases)
+    gram = mc.dual_gram(result, biases=biases)
+    scale = np.abs(oracles.dual_gram(result, biases=biases)).max() or 1.0
+    np.testing.assert_allclose(gram, expected, atol=LINEAR_ALGEBRA * scale)
 
 
 @pytest.mark.parametrize("outputs", [1, 4])
@@ -88,10 +111,10 @@ def test_lanczos_and_dense_solver_agree(outputs: int, samples: int) -> None:
     for output in ("none", "mean"):
         rng = np.random.default_rng(0)
         finite = mc.sample_network(network.normalized(output=output), width=100, rng=rng)
-        sweep = mc.propagate(finite, mc.sample_inputs(network, width=100, samples=samples, rng=rng))
-        gram = mc.dual_gram(sweep)
+        result = mc.propagate(finite, mc.sample_inputs(network, width=100, samples=samples, rng=rng))
+        gram = mc.dual_gram(result)
         np.testing.assert_allclose(gram, gram.T, atol=LINEAR_ALGEBRA * np.abs(gram).max())
-        measured = mc.measure_eigenvalues(sweep)
+        measured = mc.measure_eigenvalues(result)
         assert measured.prediction == pytest.approx(np.linalg.eigvalsh(gram)[-1], rel=LINEAR_ALGEBRA)
 
 
@@ -101,8 +124,8 @@ def test_alignment_approaches_one_with_the_width() -> None:
     for width in (50, 800):
         rng = np.random.default_rng(1)
         finite = mc.sample_network(network, width=width, rng=rng)
-        sweep = mc.propagate(finite, mc.sample_inputs(network, width=width, samples=50, rng=rng))
-        misalignment.append(1 - mc.measure_alignment(sweep))
+        result = mc.propagate(finite, mc.sample_inputs(network, width=width, samples=50, rng=rng))
+        misalignment.append(1 - mc.measure_alignment(result))
     assert 0 < misalignment[1] < misalignment[0] / 4
     assert misalignment[1] < 0.01
 
@@ -116,9 +139,12 @@ def test_alignment_needs_outputs_as_they_are() -> None:
 def test_memory_is_refused_before_it_is_used() -> None:
     assert mc.gram_memory(outputs=10, samples=10_000) == pytest.approx(8 * (2 * 1e10 + 1e8) / 2**30)
     finite, inputs = finite_network(2, "none")
-    message = "memory_limit must be at least .* GiB, which the dual Gram of 2 x 6 gradients needs, got 1e-09 GiB"
+    message = r"memory_limit must be at least the 2\.41e-06 GiB that this needs, got 1e-09 GiB"
     with pytest.raises(mf.ParameterError, match=message):
         mc.dual_gram(mc.propagate(finite, inputs), memory_limit=1e-9)
-    with pytest.raises(mf.ParameterError, match="100000 gradients needs, got 8 GiB"):
+    with pytest.raises(mf.ParameterError, match="GiB that this needs, got 8 GiB"):
         mc.EigenvalueExperiment(finite.network, width=10, samples=100_000)
     assert mc.EigenvalueExperiment(finite.network, width=10, samples=100_000, memory_limit=1000).samples == 100_000
+    for experiment in (mc.EigenvalueExperiment, mc.OrderParameterExperiment):
+        with pytest.raises(mf.ParameterError, match="memory_limit"):  # the weights
+            experiment(finite.network, width=100_000, samples=2)

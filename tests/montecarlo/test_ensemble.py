@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from problems import TANH
+from threadpoolctl import threadpool_info
 
 import meanfield as mf
 import montecarlo as mc
@@ -62,19 +64,39 @@ def test_progress_counts_members() -> None:
     assert len(seen) == 6
 
 
+class Threads:
+    """An experiment that looks at how many BLAS threads it may use."""
+
+    def run(self, rng: np.random.Generator) -> set[int]:
+        """Look."""
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_every_member_computes_with_one_blas_thread() -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        for executor in (None, processes):
+            assert mc.run_ensemble(Threads(), members=1, seed=0, executor=executor).members == ({1},)
+
+
 class Failing:
-    """An experiment that never works."""
+    """An experiment that never works, and counts how often it was tried."""
+
+    tried = 0
 
     def run(self, rng: np.random.Generator) -> float:
         """Fail."""
+        Failing.tried += 1
+        time.sleep(0.01)
         raise RuntimeError("out of luck")
 
 
 def test_an_error_of_a_member_reaches_the_caller() -> None:
     with pytest.raises(RuntimeError, match="out of luck"):
         mc.run_ensemble(Failing(), members=2, seed=0)
+    Failing.tried = 0
     with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="out of luck"):
-        mc.run_ensemble(Failing(), members=50, seed=0, executor=threads)
+        mc.run_ensemble(Failing(), members=200, seed=0, executor=threads)
+    assert Failing.tried < 100  # the others were cancelled
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +41,10 @@ def test_compare(montecarlo: Command) -> None:
     assert "lambda_max" in out
     data = json.loads(montecarlo(*arguments, "--json")[1])
     assert data["theory"]["theorem"] == "Theorem 3.3 (ii)"
-    assert data["comparison"]["rows"][2]["quantity"] == "lambda_max"
+    assert data["comparison"][2]["quantity"] == "lambda_max"
+    assert data["comparison"][2]["verdict"] == "inside"
+    assert data["experiment"]["network"]["output_normalization"] == "mean"
+    assert (data["experiment"]["width"], data["members"], data["seed"]) == (50, 4, 0)
 
 
 def test_compare_order_parameters(montecarlo: Command) -> None:
@@ -62,7 +68,7 @@ def test_figure_1(montecarlo: Command, tmp_path: Path) -> None:
     assert len(out.splitlines()) == 1 + 2 * 2 * 2
     assert "wrote" in err
     assert "<svg" in image.read_text()
-    curves = json.loads(image.with_suffix(".json").read_text())
+    curves = json.loads(image.with_suffix(".json").read_text())["curves"]
     assert [(curve["name"], curve["network"]["output_normalization"]) for curve in curves] == [
         (name, output) for name in ("relu (2, 0)", "tanh (3, 0.64)") for output in ("none", "mean")
     ]
@@ -95,6 +101,7 @@ def test_the_drawn_figure_holds_the_data() -> None:
     [
         (("compare", "--members", "1"), 2, "'--members': it must be an integer >= 2, got 1"),
         (("compare", "--workers", "0"), 2, "'--workers': it must be an integer >= 1, got 0"),
+        (("compare", "--width", "1000000", "--samples", "3"), 2, "'--memory-limit': it must be at least the"),
         (("compare", "--seed", "-1"), 2, "'--seed': it must be an integer >= 0, got -1"),
         (("compare", "--memory-limit", "0.0001"), 2, "'--memory-limit'"),
         (("compare", "--samples", "1", "--order-parameters"), 2, "'--samples': it must be an integer >= 2, got 1"),
@@ -113,6 +120,37 @@ def test_errors_are_one_line_that_names_the_option(
     assert (status, out) == (code, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_what_cannot_be_written_is_said_before_the_work(montecarlo: Command, tmp_path: Path) -> None:
+    (tmp_path / "one.json").mkdir()
+    code, out, err = montecarlo("figure", "1", "--widths", "5000", "--output", str(tmp_path / "one.png"))
+    assert (code, out) == (1, "")
+    assert "one.json" in err
+    assert err.count("\n") == 1
+
+
+def _alive(group: int) -> bool:
+    """Look for processes of the group, a tenth of a second later."""
+    time.sleep(0.1)
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_in_one_line_with_its_workers(number: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "montecarlo", "figure", "1", "--full", "--workers", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(4)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.strip() == "montecarlo: interrupted"
+    assert any(not _alive(process.pid) for _ in range(100))
 
 
 def test_help_teaches(montecarlo: Command) -> None:
