@@ -94,12 +94,14 @@ class ScalarFunction:
         """Evaluate at every entry of ``u``."""
         u = np.asarray(u, dtype=np.float64)
         result = np.asarray(self.value(u))
-        if np.iscomplexobj(result):
+        if result.dtype.kind == "c":
             raise ParameterError("value", "a real function", "complex values")
-        if result.ndim and result.shape != u.shape:
+        if result.shape == u.shape:
+            return result.astype(np.float64, copy=False)
+        if result.ndim:
             expected = f"vectorised (shape {u.shape} in, the same shape out)"
             raise ParameterError("value", expected, f"shape {result.shape}")
-        return np.broadcast_to(result.astype(np.float64, copy=False), u.shape)
+        return np.full(u.shape, result, dtype=np.float64)
 
 
 @dataclass(frozen=True, init=False)

@@ -27,6 +27,8 @@ _NEGLIGIBLE = 1e-13
 _CONVERGING = 1e-5
 """Relative to the scale: the difference of two levels from which the next may be believed."""
 
+_NOWHERE = np.empty(0)
+
 _SMOOTHED = np.array([-9.0, -4.5, -1.5, 0.0, 1.5, 4.5, 9.0])
 """Around a kink of f, E[f | z] is steep: where it is split, in units of the noise that smooths the kink."""
 
@@ -87,16 +89,19 @@ class Refined(Method):
         shared = pair.shared
         mirrored = f is g and pair.variance == pair.other_variance
         loading = max(shared.loading, abs(shared.other_loading))
-        steep = np.concatenate(
-            [
-                _scaled(np.add.outer(f.breaks, _SMOOTHED * shared.private).ravel(), shared.loading),
-                _scaled(np.add.outer(g.breaks, _SMOOTHED * shared.other_private).ravel(), shared.other_loading),
-            ]
-        )
+        steep = [
+            _scaled(np.add.outer(function.breaks, _SMOOTHED * private).ravel(), through)
+            for function, private, through in (
+                (f, shared.private, shared.loading),
+                (g, shared.other_private, shared.other_loading),
+            )
+            if function.breaks
+        ]
+        breaks = np.concatenate(steep) if steep else _NOWHERE
 
         def levels() -> Iterator[tuple[float, float, int]]:
             for level in count():
-                z, weights = self._rule(loading, level, steep)
+                z, weights = self._rule(loading, level, breaks)
                 u, u_weights = self._given(f, shared.loading * z, shared.private, level)
                 cost = u.size
                 if not mirrored:
@@ -121,7 +126,8 @@ class Refined(Method):
 
     def _given(self, f: ScalarFunction, centres: Array, private: float, level: int) -> tuple[Array, Array]:
         """Return points and weights of the law of u given each z: one row for each centre."""
-        y, weights = self._rule(private, level, _scaled(np.array(f.breaks) - centres[:, None], private))
+        breaks = _scaled(np.array(f.breaks) - centres[:, None], private) if f.breaks else _NOWHERE
+        y, weights = self._rule(private, level, breaks)
         return centres[:, None] + private * y, weights
 
     def _refine(self, levels: Iterator[tuple[float, float, int]]) -> Estimate:
@@ -156,4 +162,4 @@ def _moments(values: Array, weights: Array) -> tuple[Array, Array]:
 
 def _scaled(places: Array, scale: float) -> Array:
     """Return the z at which ``scale * z`` is at the places; there are none if it does not move."""
-    return places / scale if scale else np.empty(0)
+    return places / scale if scale else _NOWHERE

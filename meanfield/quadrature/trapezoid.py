@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,10 +43,18 @@ class Trapezoid(Refined):
         return not f.breaks and not (other is not None and other.breaks)
 
     def _rule(self, sd: float, level: int, breaks: Array) -> tuple[Array, Array]:
-        if sd == 0:
-            return np.zeros(1), np.ones(1)
-        step = 0.66 / (1 + sd) / _RATIO**level
-        # exp(-9^2/2) = 3e-18; the range widens with the level for functions that grow
-        reach = math.ceil((9 + 0.5 * level) / step)
-        z = step * np.arange(-reach, reach + 1, dtype=np.float64)
-        return z, step / math.sqrt(2 * math.pi) * np.exp(-0.5 * z * z)
+        return _uniform(sd, level)
+
+
+@lru_cache(maxsize=256)  # value and slope of an activation are integrated at the same variance
+def _uniform(sd: float, level: int) -> tuple[Array, Array]:
+    if sd == 0:
+        return np.zeros(1), np.ones(1)
+    step = 0.66 / (1 + sd) / _RATIO**level
+    # exp(-9^2/2) = 3e-18; the range widens with the level for functions that grow
+    reach = math.ceil((9 + 0.5 * level) / step)
+    z = step * np.arange(-reach, reach + 1, dtype=np.float64)
+    weights = step / math.sqrt(2 * math.pi) * np.exp(-0.5 * z * z)
+    z.setflags(write=False)
+    weights.setflags(write=False)
+    return z, weights

@@ -132,7 +132,7 @@ def test_overlaps_of_inputs() -> None:
     assert statistics.prediction == pytest.approx((3 / 4 * 1 + 2 / 4) * 100, rel=ROUNDING)
     with pytest.raises(mf.AssumptionError, match=r"kappa_2 = -2\.0e-01 \(.*\) is negative"):
         mf.eigenvalue_statistics(linear, width=100, samples=4, inputs=mf.Pair(1.0, -0.1))
-    with pytest.raises(mf.ParameterError, match=r"overlaps that 4 samples can have, cross >= -0\.333333, got -0\.5"):
+    with pytest.raises(mf.ParameterError, match=r"such that 4 samples can have them: cross >= -0\.333333, got -0\.5"):
         mf.eigenvalue_statistics(linear, width=100, samples=4, inputs=mf.Pair(1.0, -0.5))
 
 
@@ -206,6 +206,26 @@ def test_bounds_contain_and_print() -> None:
     assert 2.1 not in bounds
     assert str(bounds) == "[1, 2]"
     assert str(mf.Bounds(3.0, 3.0)) == "3"
+
+
+def test_a_difference_of_kappas_that_has_no_digits_left_is_refused() -> None:
+    for depth, refused in ((8, False), (20, True)):
+        network = mf.Network.uniform(
+            mf.sigmoid, depth=depth, weight_variance=2.0, bias_variance=0.3, output_normalization="mean"
+        )
+        if refused:
+            with pytest.raises(
+                mf.QuadratureError, match=r"kappa_1 - kappa_2 is .* of kappa_1, and has lost its digits"
+            ):
+                mf.eigenvalue_statistics(network, width=1000, samples=10)
+        else:
+            assert mf.eigenvalue_statistics(network, width=1000, samples=10).largest.lower > 0
+
+
+@pytest.mark.parametrize("arguments", [(math.nan, 1, 1), (-1, 1, 1), (1, math.inf, 1), (1, -1, 1), (1, 1, 0)])
+def test_moments_that_none_have(arguments: tuple[float, float, float]) -> None:
+    with pytest.raises(mf.ParameterError, match="must be a finite number"):
+        mf.moment_bounds(*arguments)
 
 
 def test_the_zero_matrix_has_bounds() -> None:

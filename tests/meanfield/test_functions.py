@@ -30,6 +30,13 @@ def test_a_function_that_is_not_vectorised_is_refused() -> None:
         mf.ScalarFunction(lambda u: np.ones(2))(np.zeros(3))
 
 
+def test_complex_values_and_sums_over_an_axis_are_refused() -> None:
+    with pytest.raises(mf.ParameterError, match="value must be a real function, got complex values"):
+        mf.ScalarFunction(lambda u: u * 1j)(1.0)
+    with pytest.raises(mf.ParameterError, match="value must be vectorised"):
+        mf.ScalarFunction(lambda u: u.sum(axis=0))(np.ones((3, 4)))
+
+
 def test_breaks_are_kinks_and_jumps_in_order() -> None:
     assert mf.ScalarFunction(np.abs, kinks=[3, 0], jumps=[1, 0]).breaks == (0.0, 1.0, 3.0)
 
@@ -37,6 +44,9 @@ def test_breaks_are_kinks_and_jumps_in_order() -> None:
 def test_bad_declarations() -> None:
     with pytest.raises(mf.ParameterError, match="kinks must be a finite number, got nan"):
         mf.ScalarFunction(np.abs, kinks=[np.nan])
+    for places in (0, None, "12", {1.0: 2}):
+        with pytest.raises(mf.ParameterError, match="kinks must be a sequence"):
+            mf.ScalarFunction(np.abs, kinks=places)  # type: ignore[arg-type]
     with pytest.raises(mf.ParameterError, match="value must be a callable, got 3"):
         mf.ScalarFunction(3)  # type: ignore[arg-type]
 

@@ -74,6 +74,20 @@ def test_layer_norm_of_a_linear_network_by_hand() -> None:
     np.testing.assert_allclose(order.sensitivity.same, [0.8**2, 0.8, 1], rtol=ROUNDING)
 
 
+def test_order_parameters_are_values() -> None:
+    assert mf.propagate(TANH) == mf.propagate(TANH) != mf.propagate(RELU)
+    assert mf.propagate(TANH) != "tanh"
+
+
+def test_a_failing_integral_says_where() -> None:
+    shifted = mf.Activation("shifted", lambda u: np.abs(u - 0.3), lambda u: np.sign(u - 0.3))
+    network = mf.Network(activations=[mf.tanh, shifted], width_ratios=[1, 1, 1], weight_variance=1.0)
+    with pytest.raises(
+        mf.QuadratureError, match=r"shifted, layer 2, at variance 0\.394294 and covariance 0: Trapezoid"
+    ):
+        mf.propagate(network)
+
+
 def test_the_method_can_be_chosen() -> None:
     coarse = mf.kappas(TANH, mf.propagate(TANH, method=mf.GaussHermite(10)))
     fine = mf.kappas(TANH, mf.propagate(TANH, method=mf.GaussHermite(80)))

@@ -121,6 +121,35 @@ def test_two_functions_and_two_variances() -> None:
         )
 
 
+@pytest.mark.parametrize("rate", [2.0, 6.0, 9.0, 12.0, 20.0])
+def test_functions_that_reach_out_of_the_range_are_honest_or_refused(rate: float) -> None:
+    # E exp(k u - k^2/2) = 1, all of it around u = k
+    f = mf.ScalarFunction(lambda u: np.exp(rate * u - rate**2 / 2))
+    try:
+        estimate = mf.AUTO.mean(f, 1.0)
+    except mf.QuadratureError:
+        assert rate > 8
+    else:
+        assert abs(float(estimate.value) - 1) <= float(estimate.error)
+
+
+@pytest.mark.parametrize(
+    ("centre", "width", "kinks", "variance"),
+    [
+        (0.4636122191194052, 0.10323954908389407, (0.880331596698529,), 34.15971187476802),
+        (0.959, 0.3, (0,), 1.0),
+        (-1.5775457745481187, 0.39062969104942746, (), 0.013130198242978489),
+    ],
+)
+def test_levels_that_agree_by_accident(centre: float, width: float, kinks: tuple[float, ...], variance: float) -> None:
+    """Bumps for which two successive levels once happened to agree on a wrong value."""
+    f = mf.ScalarFunction(lambda u: np.exp(-(((u - centre) / width) ** 2)), kinks=kinks)
+    for power, estimate in ((1, mf.AUTO.mean(f, variance)), (2, mf.AUTO.second_moment(f, variance))):
+        s = width**2 / power  # the product of two Gaussians is one
+        expected = math.sqrt(s / (s + 2 * variance)) * math.exp(-(centre**2) / (s + 2 * variance))
+        assert abs(float(estimate.value) - expected) <= float(estimate.error) + ROUNDING * expected
+
+
 def test_the_exponential_of_a_gaussian() -> None:
     # exp(0.3 u): E f(u) f(v) = exp(0.09 (a + b)); it grows, and the range of integration must follow
     f = mf.ScalarFunction(lambda u: np.exp(0.3 * u))

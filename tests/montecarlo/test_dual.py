@@ -130,6 +130,36 @@ def test_alignment_approaches_one_with_the_width() -> None:
     assert misalignment[1] < 0.01
 
 
+def test_alignment_with_a_degenerate_top_eigenvalue() -> None:
+    """For C > M_1 the C largest eigenvalues of a shallow network are multiple; none may be missed."""
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0, bias_variance=0.1, outputs=30)
+    rng = np.random.default_rng(0)
+    finite = mc.sample_network(network, width=20, rng=rng)
+    result = mc.propagate(finite, mc.sample_inputs(network, width=20, samples=30, rng=rng))
+    gram = mc.dual_gram(result)
+    eigenvalues, w = np.linalg.eigh(gram)
+    nu = np.kron(np.eye(30), np.ones((30, 1)))
+    top = w[:, -30:] * np.sqrt(eigenvalues[-30:])
+    projector = np.linalg.solve(nu.T @ gram @ nu, nu.T @ top)
+    expected = np.trace(top.T @ nu @ projector) / 30
+    assert mc.measure_alignment(result) == pytest.approx(expected, rel=LINEAR_ALGEBRA * 1e3)  # a solve in between
+
+
+def test_degenerate_sweeps() -> None:
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0, output_normalization="mean")
+    finite = mc.sample_network(network, width=10, rng=np.random.default_rng(0))
+    for samples in (5, 300):  # on both sides of the change of eigensolver
+        same = mc.propagate(finite, np.ones((samples, 10)))
+        assert mc.measure_eigenvalues(same).prediction == pytest.approx(0, abs=1e-12)
+        zero = mc.FiniteNetwork(network.normalized(output="none"), [0 * w for w in finite.weights], finite.biases)
+        dead = mc.propagate(zero, np.zeros((samples, 10)))
+        assert mc.measure_eigenvalues(dead, biases=False).prediction == 0
+        with pytest.raises(mf.AssumptionError, match="needs 1 positive eigenvalues"):
+            mc.measure_alignment(dead, biases=False)
+    with np.errstate(all="ignore"), pytest.raises(ArithmeticError, match="gradients are not finite"):
+        mc.measure_eigenvalues(mc.propagate(finite, np.full((4, 10), 1e200)))
+
+
 def test_alignment_needs_outputs_as_they_are() -> None:
     finite, inputs = finite_network(2, "mean")
     with pytest.raises(mf.AssumptionError, match=r"Theorem 3\.1 needs outputs without normalisation"):

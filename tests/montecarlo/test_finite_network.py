@@ -46,6 +46,7 @@ def test_inputs_are_standard_normal() -> None:
     [
         (WEIGHTS[:1], BIASES, "weights must be one array for each of the 2 layers, got 1"),
         (WEIGHTS, BIASES[:1], "biases must be one array for each of the 2 layers, got 1"),
+        ([np.ones((3, 0)), WEIGHTS[1]], BIASES, r"weights must be of shape \(M_1, M_0\) in layer 1, got \(3, 0\)"),
         ([np.ones(3), WEIGHTS[1]], BIASES, r"weights must be of shape \(M_1, M_0\) in layer 1, got \(3,\)"),
         ([np.ones((5, 4)), WEIGHTS[1]], [np.ones(5), BIASES[1]], r"of shape \(M_2, 5\) in layer 2, got \(2, 3\)"),
         (WEIGHTS, [np.zeros(4), BIASES[1]], r"biases must be of shape \(3,\) in layer 1, got \(4,\)"),
@@ -56,6 +57,16 @@ def test_inputs_are_standard_normal() -> None:
 def test_shapes_that_do_not_fit(weights: Any, biases: Any, message: str) -> None:
     with pytest.raises(mf.ParameterError, match=message):
         mc.FiniteNetwork(NETWORK, weights, biases)
+
+
+def test_a_network_owns_its_arrays() -> None:
+    weights = [w.copy() for w in WEIGHTS]
+    finite = mc.FiniteNetwork(NETWORK, weights, BIASES)
+    weights[0][0, 0] = 99
+    assert finite.weights[0][0, 0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        finite.weights[0][0, 0] = 99
+    assert repr(finite) == "FiniteNetwork(widths=(4, 3, 2))"
 
 
 def test_bad_sizes() -> None:
