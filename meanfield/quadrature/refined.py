@@ -75,7 +75,7 @@ class Refined(Method):
                 values = f(sd * z)
                 squares = weights * values * values
                 square = float(squares.sum())
-                if sd and squares[0] + squares[-1] > _NEGLIGIBLE * square:
+                if z.size > 1 and squares[0] + squares[-1] > _NEGLIGIBLE * square:
                     continue  # it grows so fast that the range must widen first
                 if quantity == "second_moment":
                     yield square, square, z.size
@@ -87,6 +87,7 @@ class Refined(Method):
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         # E f(u) g(v) = E_z E[f | z] E[g | z]
         shared = pair.shared
+        # then v sees z as u does, or -z if the correlation is negative; and the nodes are symmetric
         mirrored = f is g and pair.variance == pair.other_variance
         loading = max(shared.loading, abs(shared.other_loading))
         steep = [
@@ -109,18 +110,13 @@ class Refined(Method):
                     cost += v.size
                 if cost > self.largest:
                     return
-                mean, square = _moments(f(u), u_weights)
-                squares = weights * square
-                if loading and squares[0] + squares[-1] > _NEGLIGIBLE * squares.sum():
-                    continue  # as above
+                mean, square, inside = _moments(f(u), u_weights, weights)
+                other_mean, other_square = (mean, square) if pair.covariance >= 0 else (mean[::-1], square)
                 if not mirrored:
-                    other_mean, other_square = _moments(g(v), v_weights)
-                elif pair.covariance >= 0:
-                    other_mean, other_square = mean, square
-                else:  # v sees -z as u sees z, and the nodes are symmetric
-                    other_mean, other_square = mean[::-1], square[::-1]
-                scale = math.sqrt(float(weights @ square) * float(weights @ other_square))
-                yield float(weights @ (mean * other_mean)), scale, cost
+                    other_mean, other_square, other_inside = _moments(g(v), v_weights, weights)
+                    inside = inside and other_inside
+                if inside:  # else as above
+                    yield float(weights @ (mean * other_mean)), math.sqrt(square * other_square), cost
 
         return self._refine(levels())
 
@@ -155,9 +151,17 @@ class Refined(Method):
         )
 
 
-def _moments(values: Array, weights: Array) -> tuple[Array, Array]:
-    """Average each row of the values and of their squares; weights are those of the row, or the same for all."""
-    return np.vecdot(values, weights), np.vecdot(values * values, weights)
+def _moments(values: Array, inner: Array, outer: Array) -> tuple[Array, float, bool]:
+    """Return E[f | z] at every z (a row), E f^2, and whether the outermost nodes of either rule have no share in it."""
+    weighted = inner * values
+    square = np.vecdot(weighted, values)
+    total = float(outer @ square)
+    edges = 0.0
+    if values.shape[1] > 1:
+        edges += float(outer @ (weighted[:, 0] * values[:, 0] + weighted[:, -1] * values[:, -1]))
+    if len(outer) > 1:
+        edges += float(outer[0] * square[0] + outer[-1] * square[-1])
+    return weighted.sum(axis=-1), total, not edges > _NEGLIGIBLE * total
 
 
 def _scaled(places: Array, scale: float) -> Array:

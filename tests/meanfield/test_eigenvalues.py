@@ -214,9 +214,7 @@ def test_a_difference_of_kappas_that_has_no_digits_left_is_refused() -> None:
             mf.sigmoid, depth=depth, weight_variance=2.0, bias_variance=0.3, output_normalization="mean"
         )
         if refused:
-            with pytest.raises(
-                mf.QuadratureError, match=r"kappa_1 - kappa_2 is .* of kappa_1, and has lost its digits"
-            ):
+            with pytest.raises(mf.QuadratureError, match=r"kappa_1 - kappa_2 is .* has lost its digits"):
                 mf.eigenvalue_statistics(network, width=1000, samples=10)
         else:
             assert mf.eigenvalue_statistics(network, width=1000, samples=10).largest.lower > 0

@@ -131,6 +131,16 @@ def test_functions_that_reach_out_of_the_range_are_honest_or_refused(rate: float
         assert rate > 8
     else:
         assert abs(float(estimate.value) - 1) <= float(estimate.error)
+    # E f(u) f(v) = exp(k^2 c), seen mostly by z, mostly by y, or as the second of two functions
+    for b in (0.9, 0.1, -0.5):
+        for first, second in ((f, f), (mf.ScalarFunction(np.ones_like), f)):
+            try:
+                estimate = mf.AUTO.overlap(first, 1.0, b, other=second)
+            except mf.QuadratureError:
+                assert rate > 5
+            else:
+                truth = math.exp(rate**2 * b) if first is f else 1.0
+                assert abs(float(estimate.value) - truth) <= float(estimate.error)
 
 
 @pytest.mark.parametrize(
