@@ -125,11 +125,12 @@ def dual_block(
 
     Equations: (S.6), (S.7), (S.12)
     """
+    samples = require_integer("samples", samples, at_least=1)
+    units = np.array(network.widths(width)[:-1])
     if leading_order:
         kappa = kappas(network, order)
         scale = network.alpha * width / samples
         return Exchangeable(scale * kappa.same, scale * kappa.cross, samples)
-    units = np.array(network.widths(width)[:-1])
     same, cross = (
         float(qtilde @ (units * qhat + 1)) / samples
         for qtilde, qhat in zip(order.sensitivity, _of(network, order).activity, strict=True)

@@ -103,6 +103,8 @@ class Network:
         depth = len(self.activations) + 1
         ratios = require_sequence("width_ratios", width_ratios)
         ratios = tuple(require_number("width_ratios", ratio, above=0) for ratio in ratios)
+        if not all(1e-9 <= ratio <= 1e9 for ratio in ratios):
+            raise ParameterError("width_ratios", "numbers between 1e-9 and 1e9", ratios)
         if len(ratios) != depth:
             expected = f"one for the input and one for each hidden layer: {depth} numbers for {depth - 1} activations"
             raise ParameterError("width_ratios", expected, len(ratios))

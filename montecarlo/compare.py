@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from meanfield import Bounds, EigenvalueStatistics, OrderParameters, ParameterError
 from meanfield.records import table
@@ -16,8 +17,8 @@ from meanfield.records import table
 from .allowance import CONSTANTS, allowed
 from .ensemble import Ensemble
 
-_SIGMAS = 4.0
-"""Standard errors of the ensemble's mean that are granted to chance."""
+_CHANCE = 1e-3
+"""Probability with which chance alone may carry a mean out of its interval."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Row:
     """The mean over the members."""
     standard_error: float
     """Of that mean."""
+    members: int
+    """How many there were."""
     allowed: Bounds
-    """Where the terms that the theory leaves out may put the measurement; for bounds, the bounds themselves."""
+    """Where the terms that the theory leaves out may put the measurement."""
 
     @property
     def is_equality(self) -> bool:
@@ -56,8 +59,9 @@ class Row:
 
     @property
     def interval(self) -> Bounds:
-        """``allowed``, with 4 standard errors (and rounding) on either side."""
-        slack = _SIGMAS * self.standard_error + 1e-12 * abs(self.measured)
+        """``allowed``, widened for chance: by 3.6 standard errors for 40 members, by 13 for 4 (Student's t)."""
+        slack = float(special.stdtrit(self.members - 1, 1 - _CHANCE / 2)) * self.standard_error
+        slack += 1e-12 * abs(self.measured)
         return Bounds(self.allowed.lower - slack, self.allowed.upper + slack)
 
     @property
@@ -118,9 +122,9 @@ def compare(theory: EigenvalueStatistics | OrderParameters, ensemble: Ensemble[A
 
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
     no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of the terms that the theory leaves out,
-    and by 4 standard errors; where those terms may double the theory the verdict is "undecided". A bound shows whether
-    the measured mean is inside, up to 4 standard errors and an estimate of an omitted c2. A theory whose missing terms
-    are as large as itself and not negative is a lower bound.
+    and by chance (with a probability of 1 in 1000, by Student's t); where those terms may double the theory the verdict
+    is "undecided". A bound shows whether the measured mean is inside, up to chance and an estimate of an omitted c2. A
+    theory whose missing terms are as large as itself and not negative is a lower bound.
 
     Parameters
     ----------
@@ -204,4 +208,5 @@ def _order_rows(theory: OrderParameters, members: Sequence[OrderParameters], dep
 
 def _row(quantity: str, theory: Bounds, values: ArrayLike, allowance: Bounds) -> Row:
     sample = np.asarray(values, dtype=np.float64)
-    return Row(quantity, theory, float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(sample.size), allowance)
+    standard_error = float(sample.std(ddof=1)) / math.sqrt(sample.size)
+    return Row(quantity, theory, float(sample.mean()), standard_error, sample.size, allowance)

@@ -56,12 +56,15 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     Returns
     -------
     array of shape (C T, C T)
-        Symmetric, positive semi-definite; block (k, k') is rows kT .. (k+1)T, columns k'T .. (k'+1)T.
+        Symmetric, positive semi-definite; block (k, k') is rows kT .. (k+1)T, columns k'T .. (k'+1)T. Accurate to
+        rounding of the Gram before the mean is subtracted.
 
     Raises
     ------
     ParameterError
         If that would take more memory than the limit; nothing is allocated before.
+    ArithmeticError
+        If a gradient overflows.
 
     Equations: (S.3), (S.8), (S.9), (S.18)-(S.20)
 
@@ -83,12 +86,12 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
         if outputs > 1:  # blocks beside the diagonal need all of it
             _fill_lower(signal)
         _accumulate(gram, _upper_gram(delta.reshape(outputs * samples, -1)), signal)
+    if not np.isfinite(np.trace(gram)):  # no entry is larger than those on the diagonal
+        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
     gram = gram.T  # symmetric by now: the same matrix, in C order
     if sweep.finite_network.network.output_normalization is OutputNormalization.MEAN:
         _centre(gram.reshape(outputs, samples, outputs, samples))
-    if not np.isfinite(gram[0]).all():
-        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     return gram
 
 

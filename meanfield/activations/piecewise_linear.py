@@ -45,7 +45,7 @@ class _Ramp:
 
 @dataclass(frozen=True)
 class _Step:
-    """The slope of the ramp: p for u > 0, n for u <= 0."""
+    """The slope of the ramp: p for u > 0, n for u <= 0. Its integrals at variance 0 are those of a small variance."""
 
     p: float
     n: float

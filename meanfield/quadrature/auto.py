@@ -26,11 +26,11 @@ class Auto(Method):
     --------
     >>> import meanfield as mf
     >>> mf.AUTO
-    Auto(methods=(Exact(), Trapezoid(tolerance=1e-13, largest=2000000), Panels(tolerance=1e-13, largest=2000000)))
+    Auto(methods=(Exact(), Trapezoid(tolerance=1e-13, largest=4000000), Panels(tolerance=1e-13, largest=4000000)))
     >>> mf.AUTO.choose(mf.relu, "overlap")
     Exact()
     >>> mf.AUTO.choose(mf.tanh, "overlap")
-    Trapezoid(tolerance=1e-13, largest=2000000)
+    Trapezoid(tolerance=1e-13, largest=4000000)
     """
 
     methods: tuple[Method, ...] = (Exact(), Trapezoid(), Panels())

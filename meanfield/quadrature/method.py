@@ -102,7 +102,11 @@ def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
 
 def _elementwise(one: Callable[..., Estimate], *arguments: ArrayLike) -> Estimate:
     """Apply ``one`` to every entry of the arguments, broadcast against each other; scalars give a scalar."""
-    arrays = np.broadcast_arrays(*(np.asarray(argument, dtype=np.float64) for argument in arguments))
+    try:
+        arrays = np.broadcast_arrays(*(np.asarray(argument, dtype=np.float64) for argument in arguments))
+    except (TypeError, ValueError) as error:
+        expected = "real numbers, or arrays of them that broadcast against each other"
+        raise ParameterError("variances and covariances", expected, f"{arguments!r:.100}") from error
     if arrays[0].ndim == 0:
         return one(*(float(array) for array in arrays))
     estimates = [one(*entry) for entry in zip(*(array.ravel().tolist() for array in arrays), strict=True)]

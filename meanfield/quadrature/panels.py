@@ -10,7 +10,7 @@ import numpy as np
 
 from ..functions import ScalarFunction
 from .method import Quantity
-from .refined import Array, Refined
+from .refined import POINT, Array, Refined, TooManyNodes
 
 _ORDER = 16
 """Nodes of a panel."""
@@ -39,11 +39,14 @@ class Panels(Refined):
 
     def _rule(self, sd: float, level: int, breaks: Array) -> tuple[Array, Array]:
         if sd == 0:
-            return np.zeros(1), np.ones(1)
+            return POINT
         rows = breaks.shape[:-1]
         reach = 9 + 0.5 * level  # exp(-9^2/2) = 3e-18; it widens with the level for functions that grow
-        length = 6 / max(1.0, (1 + sd) / 3) / 1.6**level  # up to 18 units of u: the nodes see whatever has unit scale
-        regular = np.linspace(-reach, reach, math.ceil(2 * reach / length) + 1)
+        length = 6 / (1 + sd) / 1.6**level  # at most 6 units of u: the nodes see whatever has unit scale
+        panels = math.ceil(2 * reach / length)
+        if _ORDER * panels * math.prod(rows) > self.largest:
+            raise TooManyNodes
+        regular = np.linspace(-reach, reach, panels + 1)
         regular = np.broadcast_to(regular, (*rows, regular.size))
         edges = np.sort(np.concatenate([regular, np.clip(breaks, -reach, reach)], axis=-1), axis=-1)
         left, right = edges[..., :-1, None], edges[..., 1:, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, pairwise
 
@@ -24,13 +25,20 @@ _ROUNDING = 4 * ROUNDING
 _NEGLIGIBLE = 1e-13
 """Share of E f^2 that the outermost nodes may have: a function beyond it reaches out of the range of integration."""
 
-_CONVERGING = 1e-5
+_CONVERGING = 1e-7
 """Relative to the scale: the difference of two levels from which the next may be believed."""
 
 _NOWHERE = np.empty(0)
 
+POINT = np.zeros(1), np.ones(1)
+"""The rule for a variable through which nothing is seen."""
+
 _SMOOTHED = np.array([-9.0, -4.5, -1.5, 0.0, 1.5, 4.5, 9.0])
 """Around a kink of f, E[f | z] is steep: where it is split, in units of the noise that smooths the kink."""
+
+
+class TooManyNodes(Exception):
+    """A rule would have more nodes than a level may take; raised before it is made."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Refined(Method):
     """
 
     tolerance: float = 1e-13
-    largest: int = 2_000_000
+    largest: int = 4_000_000
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=_ROUNDING))
@@ -61,6 +69,7 @@ class Refined(Method):
         """Nodes and weights for the standard normal, for a function of unit scale that is seen through ``sd``.
 
         ``breaks`` are where the function of z has kinks; for an array of shape (rows, k) there is one rule a row.
+        Raises ``TooManyNodes`` for more than ``largest`` of them.
         """
 
     def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
@@ -70,8 +79,6 @@ class Refined(Method):
         def levels() -> Iterator[tuple[float, float, int]]:
             for level in count():
                 z, weights = self._rule(sd, level, breaks)
-                if z.size > self.largest:
-                    return
                 values = f(sd * z)
                 squares = weights * values * values
                 square = float(squares.sum())
@@ -109,7 +116,7 @@ class Refined(Method):
                     v, v_weights = self._given(g, shared.other_loading * z, shared.other_private, level)
                     cost += v.size
                 if cost > self.largest:
-                    return
+                    raise TooManyNodes
                 mean, square, inside = _moments(f(u), u_weights, weights)
                 other_mean, other_square = (mean, square) if pair.covariance >= 0 else (mean[::-1], square)
                 if not mirrored:
@@ -134,16 +141,18 @@ class Refined(Method):
         agree after two that did not agree by accident.
         """
         evaluations, best, before = 0, "three levels would take more values than that", math.inf
-        for (coarse, _, cost), (value, scale, finer_cost) in pairwise(levels):
-            evaluations = (evaluations or cost) + finer_cost
-            if not (math.isfinite(value) and math.isfinite(scale)):
-                raise QuadratureError(f"{self}: the function is not finite everywhere, or its integral does not exist")
-            difference = abs(value - coarse)
-            error = difference + _ROUNDING * scale
-            if error <= self.tolerance * scale and before <= _CONVERGING * scale:
-                return Estimate(value, error, evaluations)
-            best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
-            before = difference
+        with suppress(TooManyNodes):
+            for (coarse, _, cost), (value, scale, finer_cost) in pairwise(levels):
+                evaluations = (evaluations or cost) + finer_cost
+                if not (math.isfinite(value) and math.isfinite(scale)):
+                    message = "the function is not finite everywhere, or its integral does not exist"
+                    raise QuadratureError(f"{self}: {message}")
+                difference = abs(value - coarse)
+                error = difference + _ROUNDING * scale
+                if error <= self.tolerance * scale and before <= _CONVERGING * scale:
+                    return Estimate(value, error, evaluations)
+                best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
+                before = difference
         raise QuadratureError(
             f"{self} did not reach its tolerance: {best}. If the function has kinks or jumps that are not declared, "
             "declare them: ScalarFunction(f, kinks=..., jumps=...). Otherwise allow more values (largest=...) or a "

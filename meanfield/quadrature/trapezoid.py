@@ -15,7 +15,7 @@ import numpy as np
 
 from ..functions import ScalarFunction
 from .method import Quantity
-from .refined import Array, Refined
+from .refined import POINT, Array, Refined, TooManyNodes
 
 _RATIO = (1 + math.sqrt(5)) / 2 - 0.3
 """Each level divides the step by this. Irrational: what is in resonance with one level is not so with the next."""
@@ -43,16 +43,16 @@ class Trapezoid(Refined):
         return not f.breaks and not (other is not None and other.breaks)
 
     def _rule(self, sd: float, level: int, breaks: Array) -> tuple[Array, Array]:
-        return _uniform(sd, level)
+        step = 0.66 / (1 + sd) / _RATIO**level
+        # exp(-9^2/2) = 3e-18; the range widens with the level for functions that grow
+        reach = (9 + 0.5 * level) / step if sd else 0.0
+        if 2 * reach + 1 > self.largest:
+            raise TooManyNodes
+        return _uniform(step, math.ceil(reach)) if sd else POINT
 
 
-@lru_cache(maxsize=256)  # value and slope of an activation are integrated at the same variance
-def _uniform(sd: float, level: int) -> tuple[Array, Array]:
-    if sd == 0:
-        return np.zeros(1), np.ones(1)
-    step = 0.66 / (1 + sd) / _RATIO**level
-    # exp(-9^2/2) = 3e-18; the range widens with the level for functions that grow
-    reach = math.ceil((9 + 0.5 * level) / step)
+@lru_cache(maxsize=64)  # value and slope of an activation are integrated at the same variance
+def _uniform(step: float, reach: int) -> tuple[Array, Array]:
     z = step * np.arange(-reach, reach + 1, dtype=np.float64)
     weights = step / math.sqrt(2 * math.pi) * np.exp(-0.5 * z * z)
     z.setflags(write=False)

@@ -84,7 +84,7 @@ def compare_command(
     """Sample finite networks and compare them with the theory.
 
     An equality holds for infinite width: the measured mean may differ by the size of the terms that the theory leaves
-    out and by 4 standard errors, together the interval "allowed". Where that is as large as the theory the verdict is
+    out and by chance, together the interval "allowed". Where that is as large as the theory the verdict is
     "undecided". Exit status 0 says that the comparison ran, whatever the verdicts.
 
     \b

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import oracles
 import pytest
+from numpy.typing import NDArray
 from problems import CATALOGUE, CUBIC, KINKED_EXPONENTIAL, PIECEWISE, RAMP, STAIRS, WAVE
 from tolerances import QUADRATURE, ROUNDING
 
@@ -254,6 +255,33 @@ def test_many_jumps() -> None:
     # floor(u)^2: sums of normal probabilities
     expected = sum(n**2 * 0.5 * (math.erf((n + 1) / math.sqrt(2)) - math.erf(n / math.sqrt(2))) for n in range(-40, 40))
     assert mf.second_moment(STAIRS, 1.0) == pytest.approx(expected, rel=QUADRATURE)
+
+
+@pytest.mark.parametrize("variance", [1e13, 1e40, 1e140])
+def test_an_integral_that_would_need_too_many_nodes_is_refused_at_once(variance: float) -> None:
+    for method in (mf.Trapezoid(), mf.Panels()):
+        with pytest.raises(mf.QuadratureError, match="three levels would take more values than that"):
+            method.second_moment(mf.tanh, variance)
+
+
+def test_oscillations_between_kinks_are_not_skipped() -> None:
+    rng = np.random.default_rng(3)
+    x, weights = np.polynomial.legendre.leggauss(40)
+    for _ in range(60):
+        places, strengths = np.sort(rng.uniform(-3, 3, 2)), rng.normal(size=2)
+        frequency, variance = rng.uniform(0.2, 2), 10 ** rng.uniform(0, 2)
+
+        def f(u: NDArray[np.float64], b=places, a=strengths, w=frequency) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
+            return np.asarray(np.tanh(u) + (a[0] * abs(u - b[0]) + a[1] * abs(u - b[1])) * np.cos(w * u))
+
+        # forty nodes for each unit of u
+        edges = np.union1d(np.linspace(-12, 12, int(24 * variance**0.5) + 2) * variance**0.5, places)
+        half = np.diff(edges)[:, None] / 2
+        u = (edges[:-1, None] + half * (x + 1)).ravel()
+        density = (half * weights).ravel() * np.exp(-u * u / 2 / variance) / math.sqrt(2 * math.pi * variance)
+        truth = float(density @ f(u) ** 2)
+        estimate = mf.AUTO.second_moment(mf.ScalarFunction(f, kinks=places), variance)
+        assert abs(float(estimate.value) - truth) <= float(estimate.error) + ROUNDING * truth
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan])

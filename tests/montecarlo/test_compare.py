@@ -139,6 +139,15 @@ def test_wrong_order_parameters_are_refused() -> None:
     assert {"q^1_t", "q^2_t", "qtilde^1_t"} <= refused
 
 
+def test_few_members_refute_little() -> None:
+    """With two members 4 standard errors are exceeded by chance every sixth time; Student's t knows."""
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)
+    theory = mf.eigenvalue_statistics(network, width=300, samples=10)
+    experiment = mc.EigenvalueExperiment(network, 300, 10)
+    for seed in range(40):
+        assert mc.compare(theory, mc.run_ensemble(experiment, members=2, seed=seed)).agrees
+
+
 def test_agreement_that_cannot_fail_is_undecided() -> None:
     network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
     theory = mf.eigenvalue_statistics(network, width=3, samples=3)

@@ -158,6 +158,12 @@ def test_degenerate_sweeps() -> None:
             mc.measure_alignment(dead, biases=False)
     with np.errstate(all="ignore"), pytest.raises(ArithmeticError, match="gradients are not finite"):
         mc.measure_eigenvalues(mc.propagate(finite, np.full((4, 10), 1e200)))
+    large = np.ones((4, 10))
+    large[3] = 1e160
+    unbounded = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    relu = mc.sample_network(unbounded, width=10, rng=np.random.default_rng(0))
+    with np.errstate(all="ignore"), pytest.raises(ArithmeticError, match="gradients are not finite"):
+        mc.dual_gram(mc.propagate(relu, large))
 
 
 def test_alignment_needs_outputs_as_they_are() -> None:
