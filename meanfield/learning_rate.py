@@ -16,7 +16,7 @@ class LearningRateBound:
     necessary: float
     """2/lower: no rate above it converges."""
     safe: float
-    """2/upper: every rate below it converges; 0 where nothing bounds lambda_max."""
+    """2/upper: rates below it converge, up to what the theorem leaves out; 0 where nothing bounds lambda_max."""
     value: float | None
     """2/prediction: the threshold itself, where lambda_max is known."""
 

@@ -15,6 +15,7 @@ from .activations import by_name
 from .errors import ParameterError, require_choice, require_integer, require_number, require_sequence
 from .functions import Activation
 from .quadrature import AUTO
+from .records import plain
 
 
 class HiddenNormalization(StrEnum):
@@ -225,15 +226,8 @@ class Network:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, from which :meth:`from_dict` makes the network again; activations go by their names."""
-        return {
-            "activations": [phi.name for phi in self.activations],
-            "width_ratios": list(self.width_ratios),
-            "weight_variance": list(self.weight_variance),
-            "bias_variance": list(self.bias_variance),
-            "outputs": self.outputs,
-            "hidden_normalization": str(self.hidden_normalization),
-            "output_normalization": str(self.output_normalization),
-        }
+        data: dict[str, Any] = plain(self)
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, activations: Iterable[Activation] = ()) -> Network:
@@ -272,8 +266,9 @@ def _per_layer(
     above: float | None = None,
     at_least: float | None = None,
 ) -> tuple[float, ...]:
-    one = not isinstance(value, Iterable) or isinstance(value, str | bytes) or np.ndim(cast(Any, value)) == 0
-    values: tuple[Any, ...] = (value,) * depth if one else require_sequence(parameter, cast(Iterable[float], value))
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    values: tuple[Any, ...] = require_sequence(parameter, cast(Iterable[float], value)) if several else (value,) * depth
     if len(values) != depth:
         raise ParameterError(parameter, f"one number, or one for each of the {depth} layers of weights", len(values))
     return tuple(require_number(parameter, v, above=above, at_least=at_least) for v in values)

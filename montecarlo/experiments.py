@@ -44,7 +44,9 @@ class EigenvalueExperiment:
     Raises
     ------
     ParameterError
-        At construction, for numbers out of range and for a Gram that would not fit.
+        At construction, for numbers out of range and for a member that would not fit.
+    NotImplementedError
+        At construction, for a normalisation that finite networks do not have yet.
 
     Examples
     --------

@@ -60,32 +60,31 @@ def theorem_3_3(
     centred = block.centred()
     mean = outputs * centred.trace / parameters
     second_moment = outputs * centred.squared_norm / parameters
+    fluctuating = fluctuations(centred, outputs) * finite_width
     always = (
         Correction("mean", "finite width", finite_width),
         Correction("second_moment", "finite width", 2 * finite_width),
     )
     if chosen is Regime.FIXED:
-        repulsion = outputs * block.size * finite_width
         return EigenvalueStatistics(
-            mean,
-            second_moment,
-            parameters,
+            mean=mean,
+            second_moment=second_moment,
+            parameters=parameters,
             largest=Bounds(centred.contrast, centred.contrast),
             prediction=centred.contrast,
             theorem="Theorem 3.3 (i)",
             regime=rule,
             corrections=(
                 *always,
-                Correction("second_moment", "fluctuations", repulsion, positive=True),
+                Correction("second_moment", "fluctuations", fluctuating, positive=True),
                 Correction("largest", "finite width", finite_width),
-                Correction("largest", "level repulsion", math.sqrt(repulsion), positive=True),
+                Correction("largest", "level repulsion", math.sqrt(outputs * block.size * finite_width), positive=True),
             ),
         )
-    added = fluctuations(centred, outputs) * finite_width
     return EigenvalueStatistics(
-        mean,
-        second_moment,
-        parameters,
+        mean=mean,
+        second_moment=second_moment,
+        parameters=parameters,
         largest=moment_bounds(mean, second_moment, parameters),
         prediction=None,
         theorem="Theorem 3.3 (ii)",
@@ -94,7 +93,7 @@ def theorem_3_3(
         corrections=(
             *always,
             Correction("second_moment", "c0", math.inf, positive=True),
-            Correction("largest", "c2", math.sqrt(1 + added) - 1, positive=True),
+            Correction("largest", "c2", math.sqrt(1 + fluctuating) - 1, positive=True),
         ),
     )
 

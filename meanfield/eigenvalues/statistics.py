@@ -125,11 +125,11 @@ def _require_non_centred(kappa: Pair[float], theorem: str) -> None:
     """Refuse kappa_2 = 0, up to the accuracy of the integrals: then terms beyond the leading order decide."""
     if kappa.cross <= _ZERO * kappa.same:
         zero = abs(kappa.cross) <= _ZERO * kappa.same
-        what = "zero to rounding: it is centred (Definition 2.1)" if zero else "negative"
+        what = "zero to rounding: it is centred, no hidden layer has a bias or a Gaussian mean" if zero else "negative"
         raise AssumptionError(
             f"{theorem} needs a non-centred network, kappa_2 > 0, and kappa_2 = {kappa.cross:.1e} (kappa_1 = "
             f"{kappa.same:.1e}) is {what}. "
-            "Give it a bias variance, or an activation whose Gaussian mean is not zero"
+            "Give a hidden layer a bias variance, or an activation whose Gaussian mean is not zero"
         )
 
 

@@ -30,7 +30,7 @@ class Estimate:
     error: float | NDArray[np.float64]
     """An estimate of abs(value - truth), meant to be an upper bound."""
     evaluations: int | NDArray[np.int64]
-    """How many values of the function it took; 0 for a closed form."""
+    """How many values of the functions the compared levels took; 0 for a closed form."""
 
 
 class Method(ABC):

@@ -44,7 +44,7 @@ class Panels(Refined):
         reach = 9 + 0.5 * level  # exp(-9^2/2) = 3e-18; it widens with the level for functions that grow
         length = 6 / (1 + sd) / 1.6**level  # at most 6 units of u: the nodes see whatever has unit scale
         panels = math.ceil(2 * reach / length)
-        if _ORDER * panels * math.prod(rows) > self.largest:
+        if _ORDER * (panels + breaks.shape[-1]) * math.prod(rows) > self.largest:
             raise TooManyNodes
         regular = np.linspace(-reach, reach, panels + 1)
         regular = np.broadcast_to(regular, (*rows, regular.size))

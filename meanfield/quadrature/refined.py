@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -19,7 +19,7 @@ from .method import ROUNDING, Estimate, Method, Quantity
 
 Array = NDArray[np.float64]
 
-_ROUNDING = 4 * ROUNDING
+_ROUNDOFF = 4 * ROUNDING
 """Relative to the scale: also for what rounding of the argument does to a steep function."""
 
 _NEGLIGIBLE = 1e-13
@@ -51,17 +51,17 @@ class Refined(Method):
     Parameters
     ----------
     tolerance : float
-        Above 2e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
+        Above 1.5e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
         mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
     largest : int
-        The most values of the functions that one level may take.
+        The most values of each function that one level may take.
     """
 
     tolerance: float = 1e-13
     largest: int = 4_000_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=_ROUNDING))
+        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=_ROUNDOFF))
         object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
 
     @abstractmethod
@@ -110,28 +110,35 @@ class Refined(Method):
         def levels() -> Iterator[tuple[float, float, int]]:
             for level in count():
                 z, weights = self._rule(loading, level, breaks)
-                u, u_weights = self._given(f, shared.loading * z, shared.private, level)
-                cost = u.size
+                first = self._given(f, shared.loading * z, shared.private, weights, level)
                 if not mirrored:
-                    v, v_weights = self._given(g, shared.other_loading * z, shared.other_private, level)
-                    cost += v.size
-                if cost > self.largest:
-                    raise TooManyNodes
-                mean, square, inside = _moments(f(u), u_weights, weights)
-                other_mean, other_square = (mean, square) if pair.covariance >= 0 else (mean[::-1], square)
-                if not mirrored:
-                    other_mean, other_square, other_inside = _moments(g(v), v_weights, weights)
-                    inside = inside and other_inside
-                if inside:  # else as above
-                    yield float(weights @ (mean * other_mean)), math.sqrt(square * other_square), cost
+                    second = self._given(g, shared.other_loading * z, shared.other_private, weights, level)
+                else:
+                    second = first if pair.covariance >= 0 else first.reversed()
+                if first.inside and second.inside:  # else as in one variable
+                    scale = math.sqrt(first.square * second.square)
+                    cost = first.cost if mirrored else first.cost + second.cost
+                    yield float(weights @ (first.mean * second.mean)), scale, cost
 
         return self._refine(levels())
 
-    def _given(self, f: ScalarFunction, centres: Array, private: float, level: int) -> tuple[Array, Array]:
-        """Return points and weights of the law of u given each z: one row for each centre."""
+    def _given(self, f: ScalarFunction, centres: Array, private: float, outer: Array, level: int) -> _Given:
+        """Integrate over what is private to u, at every z; ``outer`` are the weights of z."""
         breaks = _scaled(np.array(f.breaks) - centres[:, None], private) if f.breaks else _NOWHERE
-        y, weights = self._rule(private, level, breaks)
-        return centres[:, None] + private * y, weights
+        y, inner = self._rule(private, level, breaks)
+        cost = centres.size * y.shape[-1]
+        if cost > self.largest:
+            raise TooManyNodes
+        values = f(centres[:, None] + private * y)
+        weighted = inner * values
+        square = np.vecdot(weighted, values)
+        total = float(outer @ square)
+        edges = 0.0
+        if values.shape[1] > 1:
+            edges += float(outer @ (weighted[:, 0] * values[:, 0] + weighted[:, -1] * values[:, -1]))
+        if len(outer) > 1:
+            edges += float(outer[0] * square[0] + outer[-1] * square[-1])
+        return _Given(weighted.sum(axis=-1), total, not edges > _NEGLIGIBLE * total, cost)
 
     def _refine(self, levels: Iterator[tuple[float, float, int]]) -> Estimate:
         """Go through (value, scale, cost) of ever finer levels until they agree.
@@ -148,7 +155,7 @@ class Refined(Method):
                     message = "the function is not finite everywhere, or its integral does not exist"
                     raise QuadratureError(f"{self}: {message}")
                 difference = abs(value - coarse)
-                error = difference + _ROUNDING * scale
+                error = difference + _ROUNDOFF * scale
                 if error <= self.tolerance * scale and before <= _CONVERGING * scale:
                     return Estimate(value, error, evaluations)
                 best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
@@ -160,17 +167,22 @@ class Refined(Method):
         )
 
 
-def _moments(values: Array, inner: Array, outer: Array) -> tuple[Array, float, bool]:
-    """Return E[f | z] at every z (a row), E f^2, and whether the outermost nodes of either rule have no share in it."""
-    weighted = inner * values
-    square = np.vecdot(weighted, values)
-    total = float(outer @ square)
-    edges = 0.0
-    if values.shape[1] > 1:
-        edges += float(outer @ (weighted[:, 0] * values[:, 0] + weighted[:, -1] * values[:, -1]))
-    if len(outer) > 1:
-        edges += float(outer[0] * square[0] + outer[-1] * square[-1])
-    return weighted.sum(axis=-1), total, not edges > _NEGLIGIBLE * total
+@dataclass(frozen=True)
+class _Given:
+    """One function of a pair, given z."""
+
+    mean: Array
+    """E[f | z] at every z."""
+    square: float
+    """E f^2."""
+    inside: bool
+    """Whether the outermost nodes, of z or of what is private, have no share in E f^2."""
+    cost: int
+    """How many values of f it took."""
+
+    def reversed(self) -> _Given:
+        """Return the same at -z."""
+        return replace(self, mean=self.mean[::-1])
 
 
 def _scaled(places: Array, scale: float) -> Array:

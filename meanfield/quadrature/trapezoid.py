@@ -17,7 +17,7 @@ from ..functions import ScalarFunction
 from .method import Quantity
 from .refined import POINT, Array, Refined, TooManyNodes
 
-_RATIO = (1 + math.sqrt(5)) / 2 - 0.3
+_RATIO = (1 + math.sqrt(5)) / 2 - 0.37
 """Each level divides the step by this. Irrational: what is in resonance with one level is not so with the next."""
 
 
