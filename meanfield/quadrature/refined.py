@@ -28,6 +28,9 @@ _NEGLIGIBLE = 1e-13
 _CONVERGING = 1e-7
 """Relative to the scale: the difference of two levels from which the next may be believed."""
 
+_STARTING, _STEPS = 1e-3, 12
+"""From differences of 1e-3 of the scale a smooth function needs some seven more levels, one with a kink dozens."""
+
 _NOWHERE = np.empty(0)
 
 POINT = np.zeros(1), np.ones(1)
@@ -145,9 +148,10 @@ class Refined(Method):
 
         The difference of two levels is the error of the coarser one, so it is a pessimistic estimate for the finer.
         Convergence is geometric in the digits, so the difference before must have been small already: two levels that
-        agree after two that did not agree by accident.
+        agree after two that did not agree by accident. For the same reason it may not take many levels.
         """
         evaluations, best, before = 0, "three levels would take more values than that", math.inf
+        steps = 0
         with suppress(TooManyNodes):
             for (coarse, _, cost), (value, scale, finer_cost) in pairwise(levels):
                 evaluations = (evaluations or cost) + finer_cost
@@ -158,6 +162,9 @@ class Refined(Method):
                 error = difference + _ROUNDOFF * scale
                 if error <= self.tolerance * scale and before <= _CONVERGING * scale:
                     return Estimate(value, error, evaluations)
+                steps += steps > 0 or difference <= _STARTING * scale
+                if steps > _STEPS:  # so slow that levels would agree by accident before they are right
+                    break
                 best = f"got {value:.17g} with an estimated error of {error:.1e} at scale {scale:.3g}"
                 before = difference
         raise QuadratureError(

@@ -228,6 +228,23 @@ def test_an_undeclared_kink_is_noticed() -> None:
         mf.overlap(undeclared, 1.0, 0.5)
 
 
+def test_undeclared_kinks_are_refused_or_do_not_matter() -> None:
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(60):
+        kink, variance = rng.uniform(-3, 3), 10 ** rng.uniform(-1, 2)
+        bent = mf.ScalarFunction(lambda u, b=kink: np.abs(u - b) * np.cos(u))
+        declared = mf.ScalarFunction(bent.value, kinks=[kink])
+        scale = math.sqrt(mf.second_moment(declared, variance))
+        try:
+            accepted = mf.mean(bent, variance)
+        except mf.QuadratureError:
+            refused += 1
+        else:
+            assert abs(accepted - mf.mean(declared, variance)) <= 2 * QUADRATURE * scale
+    assert refused > 50
+
+
 def test_what_is_not_integrable_is_refused() -> None:
     with np.errstate(all="ignore"), pytest.raises(mf.QuadratureError, match="not finite"):
         mf.mean(mf.ScalarFunction(lambda u: np.exp(u**2)), 4.0)
