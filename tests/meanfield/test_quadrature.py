@@ -233,8 +233,12 @@ def test_undeclared_kinks_are_refused_or_do_not_matter() -> None:
     refused = 0
     for _ in range(60):
         kink, variance = rng.uniform(-3, 3), 10 ** rng.uniform(-1, 2)
-        bent = mf.ScalarFunction(lambda u, b=kink: np.abs(u - b) * np.cos(u))
-        declared = mf.ScalarFunction(bent.value, kinks=[kink])
+
+        def values(u: NDArray[np.float64], b: float = kink) -> NDArray[np.float64]:
+            return np.abs(u - b) * np.cos(u)
+
+        bent = mf.ScalarFunction(values)
+        declared = mf.ScalarFunction(values, kinks=[kink])
         scale = math.sqrt(mf.second_moment(declared, variance))
         try:
             accepted = mf.mean(bent, variance)
