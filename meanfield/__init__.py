@@ -9,7 +9,7 @@ from .activations import absolute, erf, identity, leaky_relu, relu, sigmoid, tan
 from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
-from .functions import Activation, ClosedForm, ScalarFunction
+from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .network import HiddenNormalization, Network, OutputNormalization
@@ -53,6 +53,7 @@ __all__ = [
     "Pair",
     "Panels",
     "ParameterError",
+    "Parity",
     "QuadratureError",
     "Regime",
     "Report",

@@ -1,20 +1,34 @@
-"""Functions of one variable as the theory sees them: values, kinks and jumps, and the closed forms that are known."""
+"""Functions of one variable as the theory sees them: values, what is declared of them, and their closed forms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
+from enum import Enum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ParameterError, require_number, require_sequence
-from .gaussian import GaussianPair
+from .gaussian import Array, GaussianPair
+
+Terms = Array | tuple[Array, ...]
+"""What a formula gives: its value, or the terms whose sum it is; their size tells where cancellation takes digits."""
+
+
+class Parity(Enum):
+    """What the reflection u -> -u does to a function."""
+
+    EVEN = 1
+    ODD = -1
 
 
 @dataclass(frozen=True)
 class ClosedForm:
     """The Gaussian integrals of a function f that are known in closed form.
+
+    The formulas work on arrays, elementwise, and return the value or the tuple of terms whose sum it is. Terms that
+    cancel are how a formula says where it loses its digits: it is then left for a method that does not.
 
     Parameters
     ----------
@@ -30,9 +44,9 @@ class ClosedForm:
 
     source: str
     _: KW_ONLY
-    mean: Callable[[float], float] | None = None
-    second_moment: Callable[[float], float] | None = None
-    overlap: Callable[[GaussianPair], float] | None = None
+    mean: Callable[[Array], Terms] | None = None
+    second_moment: Callable[[Array], Terms] | None = None
+    overlap: Callable[[GaussianPair], Terms] | None = None
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -49,12 +63,21 @@ class ScalarFunction:
     value : callable
         Vectorised: an array of any shape in, its values out in the same shape. A constant may return one number.
     kinks : iterable of float
-        Where the slope jumps (0 for relu). Numerical integration splits there; a kink left out is noticed as slow
-        convergence and ends in a ``QuadratureError``.
+        Where the slope jumps (0 for relu). Numerical integration splits there.
     jumps : iterable of float
         Where the value itself jumps (0 for the slope of relu).
     closed_form : ClosedForm, optional
         The integrals of the function that are known.
+    strip : float, optional
+        Up to which distance from the real axis the function is analytic and of no more than its size on the axis
+        (about pi/2 for tanh); it sets the step of the trapezoidal rule. Only for functions without kinks and jumps.
+    scale : float, optional
+        The smallest length on which the function varies. What is not declared is looked for down to a hundredth of a
+        standard deviation.
+    parity : Parity, optional
+        ``Parity.EVEN`` or ``Parity.ODD``.
+    nonnegative : bool
+        Whether the function is known to be nowhere negative.
 
     Examples
     --------
@@ -69,6 +92,10 @@ class ScalarFunction:
     kinks: tuple[float, ...]
     jumps: tuple[float, ...]
     closed_form: ClosedForm | None = field(compare=False)
+    strip: float | None
+    scale: float | None
+    parity: Parity | None
+    nonnegative: bool
 
     def __init__(
         self,
@@ -77,6 +104,10 @@ class ScalarFunction:
         kinks: Iterable[float] = (),
         jumps: Iterable[float] = (),
         closed_form: ClosedForm | None = None,
+        strip: float | None = None,
+        scale: float | None = None,
+        parity: Parity | None = None,
+        nonnegative: bool = False,
     ) -> None:
         if not callable(value):
             raise ParameterError("value", "a callable", repr(value))
@@ -84,6 +115,14 @@ class ScalarFunction:
         object.__setattr__(self, "kinks", _places("kinks", kinks))
         object.__setattr__(self, "jumps", _places("jumps", jumps))
         object.__setattr__(self, "closed_form", closed_form)
+        object.__setattr__(self, "strip", None if strip is None else require_number("strip", strip, above=0))
+        object.__setattr__(self, "scale", None if scale is None else require_number("scale", scale, above=0))
+        if strip is not None and self.breaks:
+            raise ParameterError("strip", "left out for a function with kinks or jumps", strip)
+        if not (parity is None or isinstance(parity, Parity)):
+            raise ParameterError("parity", "Parity.EVEN, Parity.ODD or None", repr(parity))
+        object.__setattr__(self, "parity", parity)
+        object.__setattr__(self, "nonnegative", bool(nonnegative))
 
     @property
     def breaks(self) -> tuple[float, ...]:

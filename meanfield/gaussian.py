@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
-from .errors import ParameterError, require_number
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import ParameterError
+
+Array = NDArray[np.float64]
 
 _SMALLEST = 1e-150
 """Variances other than 0 lie between this and its inverse."""
@@ -14,15 +19,17 @@ _CLIP_ULPS = 4
 """A covariance above its limit by no more than this many units in the last place is rounding, and is clipped."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussianPair:
     r"""Centred Gaussians u, v with Var u = variance, Var v = other_variance, E uv = covariance.
 
+    Or many such pairs: the three may be arrays, which are broadcast against each other.
+
     Parameters
     ----------
-    variance, other_variance : float
+    variance, other_variance : float or array
         0, or between 1e-150 and 1e150, so that products neither vanish nor overflow.
-    covariance : float
+    covariance : float or array
         At most ``sqrt(variance * other_variance)`` in absolute value; an excess of up to 4 ulp is taken for rounding.
 
     Raises
@@ -34,53 +41,80 @@ class GaussianPair:
     --------
     >>> GaussianPair(2.0, 2.0, 1.0).determinant
     3.0
+    >>> GaussianPair(2.0, 2.0, [1.0, 2.0]).determinant
+    array([3., 0.])
     """
 
-    variance: float
-    other_variance: float
-    covariance: float
+    variance: Any
+    other_variance: Any
+    covariance: Any
 
     def __post_init__(self) -> None:
-        a, other = _variance("variance", self.variance), _variance("other_variance", self.other_variance)
-        b = require_number("covariance", self.covariance)
-        limit = a if a == other else math.sqrt(a) * math.sqrt(other)
-        if abs(b) > limit:
-            if abs(b) - limit > _CLIP_ULPS * math.ulp(limit):
-                raise ParameterError("covariance", f"at most {limit!r} in absolute value (Cauchy-Schwarz)", b)
-            b = math.copysign(limit, b)
-        object.__setattr__(self, "variance", a)
-        object.__setattr__(self, "other_variance", other)
-        object.__setattr__(self, "covariance", b)
+        a, other = require_variance("variance", self.variance), require_variance("other_variance", self.other_variance)
+        b = _finite("covariance", self.covariance, "a finite number")
+        try:
+            a, other, b = np.broadcast_arrays(a, other, b)
+        except ValueError as error:
+            shapes = ", ".join(str(array.shape) for array in (a, other, b))
+            raise ParameterError("variances and covariance", "of shapes that broadcast", shapes) from error
+        limit = np.where(a == other, a, np.sqrt(a) * np.sqrt(other))
+        excess = np.abs(b) - limit
+        if np.any(excess > 0):
+            if np.any(outside := excess > _CLIP_ULPS * np.spacing(limit)):
+                first = np.flatnonzero(outside.ravel())[0]
+                expected = f"at most {float(limit.ravel()[first])!r} in absolute value (Cauchy-Schwarz)"
+                raise ParameterError("covariance", expected, float(b.ravel()[first]))
+            b = np.clip(b, -limit, limit)
+        for name, array in (("variance", a), ("other_variance", other), ("covariance", b)):
+            object.__setattr__(self, name, number(array))
 
     @property
-    def determinant(self) -> float:
+    def size(self) -> int:
+        """How many pairs these are."""
+        return int(np.size(self.variance))
+
+    def __getitem__(self, index: Any) -> GaussianPair:
+        """Return some of the pairs of an array of them."""
+        chosen = object.__new__(GaussianPair)  # they have been validated
+        for name in ("variance", "other_variance", "covariance"):
+            object.__setattr__(chosen, name, getattr(self, name)[index])
+        return chosen
+
+    @property
+    def determinant(self) -> Any:
         """Var u Var v - (E uv)^2 of the given doubles; never formed from a rounded correlation."""
-        a, other, b = self.variance, self.other_variance, abs(self.covariance)
-        if a == other:
-            return (a - b) * (a + b)
+        a, other, b = self.variance, self.other_variance, np.abs(self.covariance)
+        equal = (a - b) * (a + b)
+        if np.all(a == other):
+            return number(equal)
         product, product_error = _exact_product(a, other)
         square, square_error = _exact_product(b, b)
-        return max(0.0, (product - square) + (product_error - square_error))
+        unequal = np.maximum(0.0, (product - square) + (product_error - square_error))
+        return number(np.where(a == other, equal, unequal))
 
     @property
-    def angle(self) -> float:
+    def angle(self) -> Any:
         """The angle arccos(correlation), in [0, pi]; accurate also where the correlation is close to 1 or -1."""
-        return math.atan2(math.sqrt(self.determinant), self.covariance)
+        return number(np.arctan2(np.sqrt(self.determinant), self.covariance))
+
+    @property
+    def correlation(self) -> Any:
+        """The correlation, in [-1, 1]; 0 where a variance is 0."""
+        limit = np.sqrt(self.variance) * np.sqrt(self.other_variance)
+        return number(np.clip(np.divide(self.covariance, limit, out=np.zeros_like(limit), where=limit > 0), -1, 1))
 
     @property
     def shared(self) -> Shared:
         """The same law as one shared Gaussian and two private ones."""
         a, other, b = self.variance, self.other_variance, self.covariance
-        if b == 0:
-            return Shared(0.0, 0.0, math.sqrt(a), math.sqrt(other))
-        correlation = min(1.0, abs(b) / (math.sqrt(a) * math.sqrt(other)))
+        correlation = np.abs(self.correlation)
         # 1 - |correlation| = determinant / (a other (1 + |correlation|)), without cancellation
         rest = self.determinant / (1 + correlation)
         return Shared(
-            loading=math.sqrt(a * correlation),
-            other_loading=math.copysign(math.sqrt(other * correlation), b),
-            private=math.sqrt(rest / other),
-            other_private=math.sqrt(rest / a),
+            loading=number(np.sqrt(a * correlation)),
+            other_loading=number(np.copysign(np.sqrt(other * correlation), b)),
+            private=number(np.sqrt(np.divide(rest, other, out=np.array(a, dtype=np.float64), where=other > 0))),
+            other_private=number(np.sqrt(np.divide(rest, a, out=np.array(other, dtype=np.float64), where=a > 0))),
         )
 
 
@@ -88,20 +122,45 @@ class GaussianPair:
 class Shared:
     """A pair as u = loading z + private y, v = other_loading z + other_private y', with z, y, y' standard normal."""
 
-    loading: float
-    other_loading: float
-    private: float
-    other_private: float
+    loading: Any
+    other_loading: Any
+    private: Any
+    other_private: Any
 
 
-def _variance(parameter: str, value: float) -> float:
-    variance = require_number(parameter, value, at_least=0)
-    if variance and not _SMALLEST <= variance <= 1 / _SMALLEST:
-        raise ParameterError(parameter, f"0, or between {_SMALLEST:g} and {1 / _SMALLEST:g}", variance)
+def number(value: ArrayLike) -> Any:
+    """Return an array as it is, and an array of no dimension as a float."""
+    array = np.asarray(value, dtype=np.float64)
+    return array if array.ndim else float(array)
+
+
+def require_variance(parameter: str, value: ArrayLike) -> Array:
+    """Return variances as an array of floats, if they are in range."""
+    variance = _finite(parameter, value, "a finite number >= 0")
+    _require(parameter, variance >= 0, variance, "a finite number >= 0")
+    in_range = (variance == 0) | ((variance >= _SMALLEST) & (variance <= 1 / _SMALLEST))
+    _require(parameter, in_range, variance, f"0, or between {_SMALLEST:g} and {1 / _SMALLEST:g}")
     return variance
 
 
-def _exact_product(x: float, y: float) -> tuple[float, float]:
+def _finite(parameter: str, value: ArrayLike, expected: str) -> Array:
+    try:
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "iufO":
+            raise TypeError
+        array = raw.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(parameter, f"{expected}, or an array of them", f"{value!r:.100}") from None
+    _require(parameter, np.isfinite(array), array, expected)
+    return array
+
+
+def _require(parameter: str, good: NDArray[np.bool_], array: Array, expected: str) -> None:
+    if not good.all():
+        raise ParameterError(parameter, expected, float(array[~good].ravel()[0]))
+
+
+def _exact_product(x: Any, y: Any) -> tuple[Any, Any]:
     """Return the rounded product and its rounding error, by Veltkamp's splitting and Dekker's product."""
     product = x * y
     x_high, x_low = _split(x)
@@ -109,7 +168,7 @@ def _exact_product(x: float, y: float) -> tuple[float, float]:
     return product, x_low * y_low - (((product - x_high * y_high) - x_low * y_high) - x_high * y_low)
 
 
-def _split(x: float) -> tuple[float, float]:
+def _split(x: Any) -> tuple[Any, Any]:
     scaled = 134217729.0 * x  # 2^27 + 1
     high = scaled - (scaled - x)
     return high, x - high

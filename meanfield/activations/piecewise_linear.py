@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError, require_number
 from ..functions import Activation, ClosedForm, ScalarFunction
-from ..gaussian import GaussianPair
+from ..gaussian import Array, GaussianPair
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class _Ramp:
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         return u * np.where(u > 0, self.p, self.n)
 
-    def mean(self, variance: float) -> float:
-        return (self.p - self.n) * math.sqrt(variance / (2 * math.pi))
+    def mean(self, variance: Array) -> Array:
+        return (self.p - self.n) * np.sqrt(variance / (2 * math.pi))
 
-    def second_moment(self, variance: float) -> float:
+    def second_moment(self, variance: Array) -> Array:
         return (self.p**2 + self.n**2) / 2 * variance
 
-    def overlap(self, pair: GaussianPair) -> float:
-        theta, root, b = pair.angle, math.sqrt(pair.determinant), pair.covariance
+    def overlap(self, pair: GaussianPair) -> Array:
+        theta, root, b = pair.angle, np.sqrt(pair.determinant), pair.covariance
         same_sign = (root + (math.pi - theta) * b) / (2 * math.pi)  # E u_+ v_+ = E u_- v_-
         opposite_sign = (root - theta * b) / (2 * math.pi)  # E u_+ v_- = E u_- v_+
-        return (self.p**2 + self.n**2) * same_sign - 2 * self.p * self.n * opposite_sign
+        return np.asarray((self.p**2 + self.n**2) * same_sign - 2 * self.p * self.n * opposite_sign)
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class _Step:
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(u > 0, self.p, self.n)
 
-    def mean(self, variance: float) -> float:
-        return (self.p + self.n) / 2
+    def mean(self, variance: Array) -> Array:
+        return np.full_like(variance, (self.p + self.n) / 2)
 
-    def second_moment(self, variance: float) -> float:
-        return (self.p**2 + self.n**2) / 2
+    def second_moment(self, variance: Array) -> Array:
+        return np.full_like(variance, (self.p**2 + self.n**2) / 2)
 
-    def overlap(self, pair: GaussianPair) -> float:
+    def overlap(self, pair: GaussianPair) -> Array:
         same_sign, opposite_sign = (math.pi - pair.angle) / (2 * math.pi), pair.angle / (2 * math.pi)
-        return (self.p**2 + self.n**2) * same_sign + 2 * self.p * self.n * opposite_sign
+        return np.asarray((self.p**2 + self.n**2) * same_sign + 2 * self.p * self.n * opposite_sign)
 
 
 def _closed_form(f: _Ramp | _Step) -> ClosedForm:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..functions import Activation, ClosedForm, ScalarFunction
-from ..gaussian import GaussianPair
+from ..gaussian import Array, GaussianPair
 
 _ARCSINE = "arcsine kernel, Williams (1996)"
 
@@ -23,37 +23,37 @@ def _erf(u: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(special.erf(u))
 
 
-def _mean(variance: float) -> float:
-    return 0.0
+def _mean(variance: Array) -> Array:
+    return np.zeros_like(variance)
 
 
-def _second_moment(variance: float) -> float:
-    return 2 / math.pi * math.atan2(2 * variance, math.sqrt(1 + 4 * variance))
+def _second_moment(variance: Array) -> Array:
+    return 2 / math.pi * np.arctan2(2 * variance, np.sqrt(1 + 4 * variance))
 
 
-def _overlap(pair: GaussianPair) -> float:
-    return 2 / math.pi * math.atan2(2 * pair.covariance, math.sqrt(_spread(pair)))
+def _overlap(pair: GaussianPair) -> Array:
+    return np.asarray(2 / math.pi * np.arctan2(2 * pair.covariance, np.sqrt(_spread(pair))))
 
 
 def _bell(u: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 / math.sqrt(math.pi) * np.exp(-(u**2))
 
 
-def _bell_mean(variance: float) -> float:
-    return 2 / math.sqrt(math.pi) / math.sqrt(1 + 2 * variance)
+def _bell_mean(variance: Array) -> Array:
+    return 2 / math.sqrt(math.pi) / np.sqrt(1 + 2 * variance)
 
 
-def _bell_second_moment(variance: float) -> float:
-    return 4 / math.pi / math.sqrt(1 + 4 * variance)
+def _bell_second_moment(variance: Array) -> Array:
+    return 4 / math.pi / np.sqrt(1 + 4 * variance)
 
 
-def _bell_overlap(pair: GaussianPair) -> float:
-    return 4 / math.pi / math.sqrt(_spread(pair))
+def _bell_overlap(pair: GaussianPair) -> Array:
+    return 4 / math.pi / np.sqrt(_spread(pair))
 
 
-def _spread(pair: GaussianPair) -> float:
+def _spread(pair: GaussianPair) -> Array:
     """Return (1 + 2 Var u)(1 + 2 Var v) - 4 (E uv)^2."""
-    return 1 + 2 * pair.variance + 2 * pair.other_variance + 4 * pair.determinant
+    return np.asarray(1 + 2 * pair.variance + 2 * pair.other_variance + 4 * pair.determinant)
 
 
 erf = Activation(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+
+import numpy as np
 
 from ..errors import ParameterError
 from ..functions import Activation, ScalarFunction
-from ..gaussian import GaussianPair
+from ..gaussian import Array, GaussianPair
 from .exact import Exact
 from .method import QUANTITIES, Estimate, Method, Quantity, as_function
 from .panels import Panels
@@ -52,16 +54,28 @@ class Auto(Method):
         self._require_accepts(function, quantity, partner)
         return next(method for method in self.methods if method.accepts(function, quantity, partner))
 
-    def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
+    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
         return self.choose(f, quantity)._expect(f, variance, quantity)
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
-        if pair.covariance == 0:  # independent: exactly zero where a mean is known to be
-            first, second = self._expect(f, pair.variance, "mean"), self._expect(g, pair.other_variance, "mean")
-            m, n, m_error, n_error = map(float, (first.value, second.value, first.error, second.error))
-            error = abs(m) * n_error + abs(n) * m_error + m_error * n_error
-            return Estimate(m * n, error, first.evaluations + second.evaluations)
-        return self.choose(f, "overlap", other=g)._expect_product(f, g, pair)
+        independent = pair.covariance == 0
+        if not independent.any():
+            return self.choose(f, "overlap", other=g)._expect_product(f, g, pair)
+        # independent: exactly zero where a mean is known to be
+        first = self._expect(f, pair.variance, "mean")
+        second = (
+            first
+            if f is g and np.array_equal(pair.variance, pair.other_variance)
+            else self._expect(g, pair.other_variance, "mean")
+        )
+        m, n, m_error, n_error = map(np.asarray, (first.value, second.value, first.error, second.error))
+        product = Estimate(
+            m * n, abs(m) * n_error + abs(n) * m_error + m_error * n_error, first.evaluations + second.evaluations
+        )
+        if independent.all():
+            return product
+        rest = self.choose(f, "overlap", other=g)._expect_product(f, g, pair)
+        return Estimate(*(np.where(independent, x, y) for x, y in zip(astuple(product), astuple(rest), strict=True)))
 
 
 AUTO = Auto()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from scipy import special
 
 from ..errors import require_integer
 from ..functions import ScalarFunction
-from ..gaussian import GaussianPair
-from .method import ROUNDING, Estimate, Method, Quantity
+from ..gaussian import Array, GaussianPair
+from .method import ROUNDING, Estimate, Method, Quantity, one_by_one
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ class GaussHermite(Method):
         """Any function: whoever names this method wants it."""
         return True
 
-    def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
-        sd = np.sqrt(variance)
+    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
+        return one_by_one(partial(self._one, f, quantity), np.sqrt(variance))
 
+    def _one(self, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, int]:
         def rule(nodes: int) -> tuple[float, float]:
             z, weights = _standard_normal_rule(nodes)
             values = f(sd * z)
@@ -68,7 +69,12 @@ class GaussHermite(Method):
         return self._compare(rule, breaks=len(f.breaks), evaluations=sum(self._rules))
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
-        shared = pair.shared
+        return one_by_one(partial(self._one_product, f, g), pair.variance, pair.other_variance, pair.covariance)
+
+    def _one_product(
+        self, f: ScalarFunction, g: ScalarFunction, a: float, other: float, b: float
+    ) -> tuple[float, float, int]:
+        shared = GaussianPair(a, other, b).shared
 
         def rule(nodes: int) -> tuple[float, float]:
             z, weights = _standard_normal_rule(nodes)
@@ -84,11 +90,13 @@ class GaussHermite(Method):
     def _rules(self) -> tuple[int, ...]:
         return self.nodes, self.nodes - 1, (self.nodes + 1) // 2, self.nodes + (self.nodes + 1) // 2
 
-    def _compare(self, rule: Callable[[int], tuple[float, float]], *, breaks: int, evaluations: int) -> Estimate:
+    def _compare(
+        self, rule: Callable[[int], tuple[float, float]], *, breaks: int, evaluations: int
+    ) -> tuple[float, float, int]:
         values, scales = zip(*(rule(nodes) for nodes in self._rules), strict=True)
         misplaced = breaks * float(_standard_normal_rule(self.nodes)[1].max())
         error = 2 * max(abs(values[0] - value) for value in values[1:]) + (misplaced + ROUNDING) * max(scales)
-        return Estimate(values[0], error, evaluations)
+        return values[0], error, evaluations
 
 
 @cache

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ParameterError, QuadratureError
 from ..functions import Activation, ScalarFunction
-from ..gaussian import GaussianPair
+from ..gaussian import Array, GaussianPair, number, require_variance
 
 Quantity = Literal["mean", "second_moment", "overlap"]
 QUANTITIES: tuple[Quantity, ...] = ("mean", "second_moment", "overlap")
@@ -30,13 +30,19 @@ class Estimate:
     error: float | NDArray[np.float64]
     """An estimate of abs(value - truth), meant to be an upper bound."""
     evaluations: int | NDArray[np.int64]
-    """How many values of the functions the compared levels took; 0 for a closed form."""
+    """How many values of the functions it took; 0 for a closed form."""
+
+    def reshape(self, shape: tuple[int, ...]) -> Estimate:
+        """Return the same in another shape; without dimensions, as plain numbers."""
+        value, error, evaluations = (np.reshape(x, shape) for x in (self.value, self.error, self.evaluations))
+        return Estimate(number(value), number(error), evaluations if shape else int(evaluations))
 
 
 class Method(ABC):
     """A method of integration against one Gaussian, or a pair of them.
 
-    A subclass integrates for one variance at a time; validation and broadcasting are done here.
+    Validation and broadcasting are done here: a subclass gets variances as an array of one dimension, or an array of
+    pairs, and returns estimates of that shape.
     """
 
     @abstractmethod
@@ -44,12 +50,12 @@ class Method(ABC):
         """Whether the method is suited to this integral of f (for the overlap, of f and ``other``)."""
 
     @abstractmethod
-    def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
-        """E f(u), or E f(u)^2 for the second moment, at one variance."""
+    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
+        """E f(u), or E f(u)^2 for the second moment, at every variance."""
 
     @abstractmethod
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
-        """E f(u) g(v) for one pair of Gaussians."""
+        """E f(u) g(v) for every pair of Gaussians."""
 
     def mean(self, f: ScalarFunction | Activation, variance: ArrayLike) -> Estimate:
         """E f(u), u ~ N(0, variance), with an error estimate: see :func:`meanfield.mean`."""
@@ -71,20 +77,15 @@ class Method(ABC):
         """E f(u) g(v) with an error estimate: see :func:`meanfield.overlap`."""
         f = as_function(f)
         g = f if other is None else as_function(other)
+        pair = GaussianPair(variance, variance if other_variance is None else other_variance, covariance)
         self._require_accepts(f, "overlap", g)
-
-        def one(a: float, b: float, other_a: float) -> Estimate:
-            return self._expect_product(f, g, GaussianPair(a, other_a, b))
-
-        return _elementwise(one, variance, covariance, variance if other_variance is None else other_variance)
+        flat = GaussianPair(*(np.ravel(x) for x in (pair.variance, pair.other_variance, pair.covariance)))
+        return self._expect_product(f, g, flat).reshape(np.shape(pair.variance))
 
     def _one_gaussian(self, f: ScalarFunction, variance: ArrayLike, quantity: Quantity) -> Estimate:
+        variances = require_variance("variance", variance)
         self._require_accepts(f, quantity, None)
-
-        def one(a: float) -> Estimate:
-            return self._expect(f, GaussianPair(a, a, 0.0).variance, quantity)
-
-        return _elementwise(one, variance)
+        return self._expect(f, variances.ravel(), quantity).reshape(variances.shape)
 
     def _require_accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None) -> None:
         if not self.accepts(f, quantity, other):
@@ -100,19 +101,8 @@ def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
     raise ParameterError("f", "a ScalarFunction or an Activation (wrap a callable: ScalarFunction(f))", repr(f))
 
 
-def _elementwise(one: Callable[..., Estimate], *arguments: ArrayLike) -> Estimate:
-    """Apply ``one`` to every entry of the arguments, broadcast against each other; scalars give a scalar."""
-    try:
-        arrays = np.broadcast_arrays(*(np.asarray(argument, dtype=np.float64) for argument in arguments))
-    except (TypeError, ValueError) as error:
-        expected = "real numbers, or arrays of them that broadcast against each other"
-        raise ParameterError("variances and covariances", expected, f"{arguments!r:.100}") from error
-    if arrays[0].ndim == 0:
-        return one(*(float(array) for array in arrays))
-    estimates = [one(*entry) for entry in zip(*(array.ravel().tolist() for array in arrays), strict=True)]
-    shape = arrays[0].shape
-    return Estimate(
-        value=np.array([e.value for e in estimates], dtype=np.float64).reshape(shape),
-        error=np.array([e.error for e in estimates], dtype=np.float64).reshape(shape),
-        evaluations=np.array([e.evaluations for e in estimates], dtype=np.int64).reshape(shape),
-    )
+def one_by_one(one: Callable[..., tuple[float, float, int]], *arguments: Array) -> Estimate:
+    """Apply ``one`` to every entry of arrays of one dimension; it returns value, error and evaluations."""
+    results = [one(*entry) for entry in zip(*(argument.tolist() for argument in arguments), strict=True)]
+    columns = np.array(results, dtype=np.float64).reshape(-1, 3).T
+    return Estimate(columns[0], columns[1], columns[2].astype(np.int64))

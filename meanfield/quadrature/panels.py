@@ -9,8 +9,9 @@ from functools import cache
 import numpy as np
 
 from ..functions import ScalarFunction
+from ..gaussian import Array
 from .method import Quantity
-from .refined import POINT, Array, Refined, TooManyNodes
+from .refined import POINT, Refined, TooManyNodes
 
 _ORDER = 16
 """Nodes of a panel."""

@@ -7,17 +7,15 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import QuadratureError, require_integer, require_number
 from ..functions import ScalarFunction
-from ..gaussian import GaussianPair
-from .method import ROUNDING, Estimate, Method, Quantity
-
-Array = NDArray[np.float64]
+from ..gaussian import Array, GaussianPair
+from .method import ROUNDING, Estimate, Method, Quantity, one_by_one
 
 _ROUNDOFF = 4 * ROUNDING
 """Relative to the scale: also for what rounding of the argument does to a steep function."""
@@ -75,8 +73,10 @@ class Refined(Method):
         Raises ``TooManyNodes`` for more than ``largest`` of them.
         """
 
-    def _expect(self, f: ScalarFunction, variance: float, quantity: Quantity) -> Estimate:
-        sd = math.sqrt(variance)
+    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
+        return one_by_one(partial(self._one, f, quantity), np.sqrt(variance))
+
+    def _one(self, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, int]:
         breaks = _scaled(np.array(f.breaks), sd)
 
         def levels() -> Iterator[tuple[float, float, int]]:
@@ -95,7 +95,13 @@ class Refined(Method):
         return self._refine(levels())
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
+        return one_by_one(partial(self._one_product, f, g), pair.variance, pair.other_variance, pair.covariance)
+
+    def _one_product(
+        self, f: ScalarFunction, g: ScalarFunction, a: float, other: float, b: float
+    ) -> tuple[float, float, int]:
         # E f(u) g(v) = E_z E[f | z] E[g | z]
+        pair = GaussianPair(a, other, b)
         shared = pair.shared
         # then v sees z as u does, or -z if the correlation is negative; and the nodes are symmetric
         mirrored = f is g and pair.variance == pair.other_variance
@@ -143,7 +149,7 @@ class Refined(Method):
             edges += float(outer[0] * square[0] + outer[-1] * square[-1])
         return _Given(weighted.sum(axis=-1), total, not edges > _NEGLIGIBLE * total, cost)
 
-    def _refine(self, levels: Iterator[tuple[float, float, int]]) -> Estimate:
+    def _refine(self, levels: Iterator[tuple[float, float, int]]) -> tuple[float, float, int]:
         """Go through (value, scale, cost) of ever finer levels until they agree.
 
         The difference of two levels is the error of the coarser one, so it is a pessimistic estimate for the finer.
@@ -161,7 +167,7 @@ class Refined(Method):
                 difference = abs(value - coarse)
                 error = difference + _ROUNDOFF * scale
                 if error <= self.tolerance * scale and before <= _CONVERGING * scale:
-                    return Estimate(value, error, evaluations)
+                    return value, error, evaluations
                 steps += steps > 0 or difference <= _STARTING * scale
                 if steps > _STEPS:  # so slow that levels would agree by accident before they are right
                     break

@@ -14,8 +14,9 @@ from functools import lru_cache
 import numpy as np
 
 from ..functions import ScalarFunction
+from ..gaussian import Array
 from .method import Quantity
-from .refined import POINT, Array, Refined, TooManyNodes
+from .refined import POINT, Refined, TooManyNodes
 
 _RATIO = (1 + math.sqrt(5)) / 2 - 0.37
 """Each level divides the step by this. Irrational: what is in resonance with one level is not so with the next."""

@@ -108,6 +108,6 @@ def test_leaky_relu_reaches_its_neighbours() -> None:
 def test_known_closed_forms_are_listed() -> None:
     assert mf.relu.value.closed_form is not None
     assert mf.relu.value.closed_form.known == ("mean", "second_moment", "overlap")
-    assert mf.tanh.value.closed_form is not None
-    assert mf.tanh.value.closed_form.known == ("mean",)
+    assert mf.sigmoid.value.closed_form is not None
+    assert mf.sigmoid.value.closed_form.known == ("mean",)
     assert RAMP.closed_form is None

@@ -338,7 +338,7 @@ def test_bad_covariances_and_functions() -> None:
             mf.overlap(mf.relu, variance, 0.0)
     for text in ("1", None, 1j):
         with pytest.raises(mf.ParameterError, match="variance must be a finite number"):
-            mf.GaussianPair(text, 1.0, 0.0)  # type: ignore[arg-type]
+            mf.GaussianPair(text, 1.0, 0.0)
 
 
 def test_coarse_estimates_are_honest_too() -> None:
