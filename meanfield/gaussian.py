@@ -51,31 +51,37 @@ class GaussianPair:
 
     def __post_init__(self) -> None:
         a, other = require_variance("variance", self.variance), require_variance("other_variance", self.other_variance)
-        b = _finite("covariance", self.covariance, "a finite number")
         try:
-            a, other, b = np.broadcast_arrays(a, other, b)
+            np.broadcast_shapes(a.shape, other.shape)
         except ValueError as error:
-            shapes = ", ".join(str(array.shape) for array in (a, other, b))
-            raise ParameterError("variances and covariance", "of shapes that broadcast", shapes) from error
-        limit = np.where(a == other, a, np.sqrt(a) * np.sqrt(other))
-        excess = np.abs(b) - limit
-        if np.any(excess > 0):
-            if np.any(outside := excess > _CLIP_ULPS * np.spacing(limit)):
-                first = np.flatnonzero(outside.ravel())[0]
-                expected = f"at most {float(limit.ravel()[first])!r} in absolute value (Cauchy-Schwarz)"
-                raise ParameterError("covariance", expected, float(b.ravel()[first]))
-            b = np.clip(b, -limit, limit)
+            raise ParameterError("other_variance", f"of a shape that broadcasts with {a.shape}", other.shape) from error
+        b = _floats("covariance", self.covariance, "a finite number")
+        limit = number(np.where(a == other, a, np.sqrt(a) * np.sqrt(other)))
+        try:
+            shape = np.broadcast_shapes(np.shape(limit), b.shape)
+        except ValueError as error:
+            shapes = f"{np.shape(limit)} and {b.shape}"
+            raise ParameterError("covariance", "of a shape that broadcasts with the variances", shapes) from error
+        if not (np.abs(b) <= limit).all():
+            b = _clipped(b, np.asarray(limit))
         for name, array in (("variance", a), ("other_variance", other), ("covariance", b)):
-            object.__setattr__(self, name, number(array))
+            object.__setattr__(self, name, number(np.broadcast_to(array, shape)))
 
     @property
     def size(self) -> int:
         """How many pairs these are."""
         return int(np.size(self.variance))
 
+    def ravel(self) -> GaussianPair:
+        """Return the same pairs as arrays of one dimension."""
+        flat = object.__new__(GaussianPair)  # they have been validated
+        for name in ("variance", "other_variance", "covariance"):
+            object.__setattr__(flat, name, np.reshape(getattr(self, name), -1))
+        return flat
+
     def __getitem__(self, index: Any) -> GaussianPair:
         """Return some of the pairs of an array of them."""
-        chosen = object.__new__(GaussianPair)  # they have been validated
+        chosen = object.__new__(GaussianPair)
         for name in ("variance", "other_variance", "covariance"):
             object.__setattr__(chosen, name, getattr(self, name)[index])
         return chosen
@@ -136,23 +142,35 @@ def number(value: ArrayLike) -> Any:
 
 def require_variance(parameter: str, value: ArrayLike) -> Array:
     """Return variances as an array of floats, if they are in range."""
-    variance = _finite(parameter, value, "a finite number >= 0")
-    _require(parameter, variance >= 0, variance, "a finite number >= 0")
+    variance = _floats(parameter, value, "a finite number >= 0")
+    _require(parameter, np.isfinite(variance) & (variance >= 0), variance, "a finite number >= 0")
     in_range = (variance == 0) | ((variance >= _SMALLEST) & (variance <= 1 / _SMALLEST))
     _require(parameter, in_range, variance, f"0, or between {_SMALLEST:g} and {1 / _SMALLEST:g}")
     return variance
 
 
-def _finite(parameter: str, value: ArrayLike, expected: str) -> Array:
+def _floats(parameter: str, value: ArrayLike, expected: str) -> Array:
+    raw = np.asarray(value)
+    if raw.dtype == np.float64:
+        return raw
     try:
-        raw = np.asarray(value)
-        if raw.dtype.kind not in "iufO":
+        if raw.dtype.kind not in "iufO" or any(isinstance(item, str) for item in raw.ravel()[:1].tolist()):
             raise TypeError
-        array = raw.astype(np.float64)
+        return raw.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ParameterError(parameter, f"{expected}, or an array of them", f"{value!r:.100}") from None
-    _require(parameter, np.isfinite(array), array, expected)
-    return array
+
+
+def _clipped(b: Array, limit: Array) -> Array:
+    """Return covariances with what is rounding above the limit cut off; refuse what is not."""
+    _require("covariance", np.isfinite(b), b, "a finite number")
+    b, limit = np.broadcast_arrays(b, limit)
+    outside = np.abs(b) - limit > _CLIP_ULPS * np.spacing(limit)
+    if outside.any():
+        first = np.flatnonzero(outside.ravel())[0]
+        expected = f"at most {float(limit.ravel()[first])!r} in absolute value (Cauchy-Schwarz)"
+        raise ParameterError("covariance", expected, float(b.ravel()[first]))
+    return np.clip(b, -limit, limit)
 
 
 def _require(parameter: str, good: NDArray[np.bool_], array: Array, expected: str) -> None:

@@ -29,16 +29,16 @@ def _sigmoid_mean(variance: Array) -> Array:
 
 tanh = Activation(
     "tanh",
-    ScalarFunction(np.tanh, strip=1.4, parity=Parity.ODD),
-    ScalarFunction(_tanh_slope, strip=1.4, parity=Parity.EVEN, nonnegative=True),
+    ScalarFunction(np.tanh, strip=1.3, parity=Parity.ODD),
+    ScalarFunction(_tanh_slope, strip=1.15, parity=Parity.EVEN, nonnegative=True),
 )
 """The hyperbolic tangent."""
 
 sigmoid = Activation(
     "sigmoid",
     ScalarFunction(
-        _sigmoid, closed_form=ClosedForm("1/2 plus an odd function", mean=_sigmoid_mean), strip=2.8, nonnegative=True
+        _sigmoid, closed_form=ClosedForm("1/2 plus an odd function", mean=_sigmoid_mean), strip=2.6, nonnegative=True
     ),
-    ScalarFunction(_sigmoid_slope, strip=2.8, parity=Parity.EVEN, nonnegative=True),
+    ScalarFunction(_sigmoid_slope, strip=2.3, parity=Parity.EVEN, nonnegative=True),
 )
 """The logistic function 1/(1 + exp(-u))."""

@@ -5,8 +5,10 @@ error estimate; ``AUTO`` chooses among them. No method knows an activation: it s
 """
 
 from .auto import AUTO, Auto
+from .cosine_series import CosineSeries
 from .exact import Exact
 from .gauss_hermite import GaussHermite
+from .hermite_series import HermiteSeries
 from .integrals import mean, overlap, second_moment
 from .method import QUANTITIES, Estimate, Method, Quantity
 from .panels import Panels
@@ -16,9 +18,11 @@ __all__ = [
     "AUTO",
     "QUANTITIES",
     "Auto",
+    "CosineSeries",
     "Estimate",
     "Exact",
     "GaussHermite",
+    "HermiteSeries",
     "Method",
     "Panels",
     "Quantity",

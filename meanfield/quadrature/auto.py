@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import ParameterError
+from ..errors import ParameterError, QuadratureError
 from ..functions import Activation, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from .cosine_series import CosineSeries
 from .exact import Exact
-from .method import QUANTITIES, Estimate, Method, Quantity, as_function
+from .hermite_series import HermiteSeries
+from .method import QUANTITIES, Estimate, Method, Quantity, as_function, fill_in, unknown
 from .panels import Panels
 from .trapezoid import Trapezoid
+
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Auto(Method):
-    """Take the first method of a list that accepts the integral.
+    """Let the methods of a list try in turn, each what those before it did not accept or did not reach.
 
     Parameters
     ----------
@@ -27,56 +34,110 @@ class Auto(Method):
     Examples
     --------
     >>> import meanfield as mf
-    >>> mf.AUTO
-    Auto(methods=(Exact(), Trapezoid(tolerance=1e-13, largest=4000000), Panels(tolerance=1e-13, largest=4000000)))
+    >>> for method in mf.AUTO.methods:
+    ...     print(method)
+    Exact(tolerance=1e-13)
+    CosineSeries(nodes=Trapezoid(tolerance=1e-13, largest=4000000), terms=2048)
+    HermiteSeries(terms=256, tolerance=1e-13, largest=4000000)
+    Trapezoid(tolerance=1e-13, largest=4000000)
+    Panels(tolerance=1e-13, largest=4000000)
     >>> mf.AUTO.choose(mf.relu, "overlap")
-    Exact()
+    Exact(tolerance=1e-13)
     >>> mf.AUTO.choose(mf.tanh, "overlap")
     Trapezoid(tolerance=1e-13, largest=4000000)
+    >>> mf.AUTO.choose(mf.tanh, "overlap", variance=1.0, covariance=0.3)
+    HermiteSeries(terms=256, tolerance=1e-13, largest=4000000)
     """
 
-    methods: tuple[Method, ...] = (Exact(), Trapezoid(), Panels())
+    methods: tuple[Method, ...] = (
+        Exact(),
+        CosineSeries(),
+        HermiteSeries(),
+        Trapezoid(),
+        Panels(),
+    )
 
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Whether any method of the list accepts."""
         return any(method.accepts(f, quantity, other) for method in self.methods)
 
     def choose(
-        self, f: ScalarFunction | Activation, quantity: Quantity, *, other: ScalarFunction | Activation | None = None
+        self,
+        f: ScalarFunction | Activation,
+        quantity: Quantity,
+        *,
+        other: ScalarFunction | Activation | None = None,
+        variance: float | None = None,
+        covariance: float | None = None,
+        other_variance: float | None = None,
     ) -> Method:
         """Return the method used for ``quantity``: "mean", "second_moment" or "overlap" (of f and ``other``).
 
-        At covariance 0 the overlap is the product of two means, which may be known where the overlap is not.
+        Without a variance, the first that takes every variance and covariance; with one (and, for the overlap, a
+        covariance), the one that gives this integral. At covariance 0 the overlap is the product of two means, which
+        may be known where the overlap is not.
         """
         if quantity not in QUANTITIES:
             raise ParameterError("quantity", "one of " + ", ".join(QUANTITIES), repr(quantity))
         function, partner = as_function(f), None if other is None else as_function(other)
         self._require_accepts(function, quantity, partner)
-        return next(method for method in self.methods if method.accepts(function, quantity, partner))
+        methods = [method for method in self.methods if method.accepts(function, quantity, partner)]
+        if variance is None:
+            return next((method for method in methods if not method.partial), methods[-1])
+        if quantity == "overlap" and covariance is None:
+            raise ParameterError("covariance", "given together with the variance", covariance)
+        for method in methods[:-1]:
+            with suppress(QuadratureError):
+                if quantity != "overlap":
+                    getattr(method, quantity)(function, variance)
+                else:
+                    method.overlap(function, variance, covariance, other_variance, other=partner)
+                return method
+        return methods[-1]
 
     def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
-        return self.choose(f, quantity)._expect(f, variance, quantity)
+        def attempt(method: Method, left: Indices) -> Estimate:
+            return method._expect(f, variance[left], quantity)
+
+        return self._first_that_reaches([m for m in self.methods if m.accepts(f, quantity)], variance.size, attempt)
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
-        independent = pair.covariance == 0
-        if not independent.any():
-            return self.choose(f, "overlap", other=g)._expect_product(f, g, pair)
+        def attempt(method: Method, left: Indices) -> Estimate:
+            return method._expect_product(f, g, pair[left])
+
+        methods = [m for m in self.methods if m.accepts(f, "overlap", g)]
+        apart = pair.covariance == 0
+        if not apart.any():
+            return self._first_that_reaches(methods, pair.size, attempt)
         # independent: exactly zero where a mean is known to be
-        first = self._expect(f, pair.variance, "mean")
-        second = (
-            first
-            if f is g and np.array_equal(pair.variance, pair.other_variance)
-            else self._expect(g, pair.other_variance, "mean")
-        )
-        m, n, m_error, n_error = map(np.asarray, (first.value, second.value, first.error, second.error))
-        product = Estimate(
-            m * n, abs(m) * n_error + abs(n) * m_error + m_error * n_error, first.evaluations + second.evaluations
-        )
-        if independent.all():
-            return product
-        rest = self.choose(f, "overlap", other=g)._expect_product(f, g, pair)
-        return Estimate(*(np.where(independent, x, y) for x, y in zip(astuple(product), astuple(rest), strict=True)))
+        estimates = unknown(pair.size)
+        first = self._expect(f, pair.variance[apart], "mean")
+        alike = f is g and np.array_equal(pair.variance, pair.other_variance)
+        fill_in(estimates, apart, first.times(first if alike else self._expect(g, pair.other_variance[apart], "mean")))
+        if not apart.all():
+            fill_in(estimates, ~apart, self._expect_product(f, g, pair[~apart]))
+        return estimates
+
+    def _first_that_reaches(
+        self, methods: list[Method], size: int, attempt: Callable[[Method, Indices], Estimate]
+    ) -> Estimate:
+        """Let the methods try in turn, each what those before it did not reach."""
+        estimates, left = unknown(size), np.arange(size)
+        for method in methods:
+            try:
+                found = attempt(method, left)
+            except QuadratureError:
+                if method is methods[-1]:
+                    raise
+                continue
+            fill_in(estimates, left, found)
+            left = left[~method.reached(found)]
+            if not left.size:
+                break
+        else:
+            methods[-1].check(estimates)
+        return estimates
 
 
 AUTO = Auto()
-"""Closed form, else the trapezoidal rule for smooth functions, else panels split at the kinks."""
+"""Closed form; else series and lattices, for functions and pairs that suit them; else panels, for any."""

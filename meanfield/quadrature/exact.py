@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,13 +10,22 @@ from ..functions import Parity, ScalarFunction, Terms
 from ..gaussian import Array, GaussianPair
 from .method import ROUNDING, Estimate, Method, Quantity
 
+_BLOCK = 2**13
+"""Entries that stay in cache."""
+
 
 @dataclass(frozen=True)
 class Exact(Method):
     """Evaluate the closed form that the function declares; the error is rounding alone.
 
-    Where the terms of a formula cancel, the rounding of the terms is the error.
+    Parameters
+    ----------
+    tolerance : float
+        Relative to the scale of the integral. Where the terms of a formula cancel so far that more is lost to their
+        rounding, the formula is left.
     """
+
+    tolerance: float = 1e-13
 
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Whether the closed form is declared (for the overlap, of f with itself); an odd function has mean 0."""
@@ -26,27 +35,42 @@ class Exact(Method):
 
     def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
         if quantity == "mean" and f.parity is Parity.ODD:
-            return _estimate(np.zeros_like(variance))
+            zero = np.zeros_like(variance)
+            return Estimate(zero, zero, zero.astype(np.int64), zero)
         assert f.closed_form is not None  # accepts() has seen to it
-        return _estimate(getattr(f.closed_form, quantity)(variance))
+        value, size = _sum(getattr(f.closed_form, quantity)(variance))
+        square = _square(f, variance)
+        scale = np.abs(value) if square is None else square if quantity == "second_moment" else np.sqrt(square)
+        return Estimate(value, ROUNDING * size, np.zeros(value.shape, dtype=np.int64), scale)
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         assert f.closed_form is not None
         assert f.closed_form.overlap is not None
-        estimate = _estimate(f.closed_form.overlap(pair))
-        second_moment = f.closed_form.second_moment
-        if second_moment is None:
-            return estimate
-        # The scale of rounding is that of E f(u) f(u), from which an overlap near zero is a difference.
-        moments = _sum(second_moment(pair.variance)) * _sum(second_moment(pair.other_variance))
-        return replace(estimate, error=np.maximum(estimate.error, ROUNDING * np.sqrt(moments)))
+        value, error, scale = np.empty((3, pair.size))
+        for start in range(0, pair.size, _BLOCK):
+            some = slice(start, start + _BLOCK)
+            value[some], size = _sum(f.closed_form.overlap(pair[some]))
+            square, other_square = (_square(f, variance[some]) for variance in (pair.variance, pair.other_variance))
+            if square is None or other_square is None:
+                scale[some] = np.abs(value[some])
+            else:
+                scale[some] = np.sqrt(square) * np.sqrt(other_square)
+            error[some] = ROUNDING * np.maximum(size, scale[some])
+        return Estimate(value, error, np.zeros(pair.size, dtype=np.int64), scale)
 
 
-def _estimate(terms: Terms) -> Estimate:
-    value = _sum(terms)
-    size = sum(np.abs(term) for term in terms) if isinstance(terms, tuple) else np.abs(value)
-    return Estimate(value, ROUNDING * size, np.zeros(np.shape(value), dtype=np.int64))
+def _square(f: ScalarFunction, variance: Array) -> Array | None:
+    """Return E f(u)^2, if it is known: rounding of an overlap near zero is relative to this."""
+    formula = f.closed_form and f.closed_form.second_moment
+    if not formula:
+        return None
+    if variance.strides == (0,):  # one variance for all
+        variance = variance[:1]
+    return _sum(formula(variance))[0]
 
 
-def _sum(terms: Terms) -> Array:
-    return np.asarray(sum(terms) if isinstance(terms, tuple) else terms)
+def _sum(terms: Terms) -> tuple[Array, Array]:
+    """Return the sum of the terms of a formula, and the sum of their absolute values."""
+    if not isinstance(terms, tuple):
+        return np.asarray(terms), np.abs(terms)
+    return np.asarray(sum(terms)), np.asarray(sum(np.abs(term) for term in terms))

@@ -59,7 +59,7 @@ class GaussHermite(Method):
     def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
         return one_by_one(partial(self._one, f, quantity), np.sqrt(variance))
 
-    def _one(self, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, int]:
+    def _one(self, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, int, float]:
         def rule(nodes: int) -> tuple[float, float]:
             z, weights = _standard_normal_rule(nodes)
             values = f(sd * z)
@@ -73,7 +73,7 @@ class GaussHermite(Method):
 
     def _one_product(
         self, f: ScalarFunction, g: ScalarFunction, a: float, other: float, b: float
-    ) -> tuple[float, float, int]:
+    ) -> tuple[float, float, int, float]:
         shared = GaussianPair(a, other, b).shared
 
         def rule(nodes: int) -> tuple[float, float]:
@@ -92,11 +92,11 @@ class GaussHermite(Method):
 
     def _compare(
         self, rule: Callable[[int], tuple[float, float]], *, breaks: int, evaluations: int
-    ) -> tuple[float, float, int]:
+    ) -> tuple[float, float, int, float]:
         values, scales = zip(*(rule(nodes) for nodes in self._rules), strict=True)
         misplaced = breaks * float(_standard_normal_rule(self.nodes)[1].max())
         error = 2 * max(abs(values[0] - value) for value in values[1:]) + (misplaced + ROUNDING) * max(scales)
-        return values[0], error, evaluations
+        return values[0], error, evaluations, scales[0]
 
 
 @cache

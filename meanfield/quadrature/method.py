@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,29 +22,50 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)
 """Relative to the natural scale of an integral, what rounding adds to every error estimate."""
 
 
+def rounding(terms: int) -> float:
+    """Return, relative to the natural scale, what rounding adds to a sum of that many terms."""
+    return ROUNDING + math.sqrt(terms) * float(np.finfo(np.float64).eps) / 2
+
+
 @dataclass(frozen=True)
 class Estimate:
     """An integral with an estimate of its error."""
 
-    value: float | NDArray[np.float64]
+    value: Any
     """The integral; an array where the variances were arrays."""
-    error: float | NDArray[np.float64]
+    error: Any
     """An estimate of abs(value - truth), meant to be an upper bound."""
-    evaluations: int | NDArray[np.int64]
+    evaluations: Any
     """How many values of the functions it took; 0 for a closed form."""
+    scale: Any
+    """What errors are relative to: E f^2 for a second moment, its root for a mean, sqrt(E f(u)^2 E g(v)^2)."""
 
     def reshape(self, shape: tuple[int, ...]) -> Estimate:
         """Return the same in another shape; without dimensions, as plain numbers."""
-        value, error, evaluations = (np.reshape(x, shape) for x in (self.value, self.error, self.evaluations))
-        return Estimate(number(value), number(error), evaluations if shape else int(evaluations))
+        value, error, evaluations, scale = (
+            np.reshape(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)
+        )
+        return Estimate(number(value), number(error), evaluations if shape else int(evaluations), number(scale))
+
+    def times(self, other: Estimate) -> Estimate:
+        """Return the product of two independent integrals."""
+        error = np.abs(self.value) * other.error + np.abs(other.value) * self.error + self.error * other.error
+        evaluations = self.evaluations + other.evaluations
+        return Estimate(self.value * other.value, error, evaluations, self.scale * other.scale)
 
 
 class Method(ABC):
     """A method of integration against one Gaussian, or a pair of them.
 
     Validation and broadcasting are done here: a subclass gets variances as an array of one dimension, or an array of
-    pairs, and returns estimates of that shape.
+    pairs, and returns estimates of that shape, reached or not.
     """
+
+    tolerance: float = math.inf
+    """Relative to the scale of the integral; a method that has one raises ``QuadratureError`` if it is not reached."""
+
+    partial: ClassVar[bool] = False
+    """Whether there are variances and covariances that the method leaves to others even if it accepts the function."""
 
     @abstractmethod
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
@@ -79,17 +101,35 @@ class Method(ABC):
         g = f if other is None else as_function(other)
         pair = GaussianPair(variance, variance if other_variance is None else other_variance, covariance)
         self._require_accepts(f, "overlap", g)
-        flat = GaussianPair(*(np.ravel(x) for x in (pair.variance, pair.other_variance, pair.covariance)))
-        return self._expect_product(f, g, flat).reshape(np.shape(pair.variance))
+        return self.check(self._expect_product(f, g, pair.ravel())).reshape(np.shape(pair.variance))
 
     def _one_gaussian(self, f: ScalarFunction, variance: ArrayLike, quantity: Quantity) -> Estimate:
         variances = require_variance("variance", variance)
         self._require_accepts(f, quantity, None)
-        return self._expect(f, variances.ravel(), quantity).reshape(variances.shape)
+        return self.check(self._expect(f, variances.ravel(), quantity)).reshape(variances.shape)
 
     def _require_accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None) -> None:
         if not self.accepts(f, quantity, other):
             raise QuadratureError(f"{self} is not suited to the {quantity} of {f}; mf.AUTO chooses a method that is")
+
+    def check(self, estimate: Estimate) -> Estimate:
+        """Return the estimate if all of it has reached the tolerance; else raise, and say what to try."""
+        reached = self.reached(estimate)
+        if np.all(reached):
+            return estimate
+        first = np.flatnonzero(~reached)[0]
+        value, error, scale = (x[first] for x in (estimate.value, estimate.error, estimate.scale))
+        raise QuadratureError(
+            f"{self} did not reach its tolerance: got {value:.17g} with an estimated error of {error:.1e} at scale "
+            f"{scale:.3g}. If the function has kinks or jumps that are not declared, declare them: ScalarFunction(f, "
+            "kinks=..., jumps=...). Otherwise allow more values (largest=...) or a larger error (tolerance=...)"
+        )
+
+    def reached(self, estimate: Estimate) -> NDArray[np.bool_]:
+        """Whether the errors are within the tolerance, each relative to its scale."""
+        if self.tolerance == math.inf:
+            return np.ones(np.shape(estimate.error), dtype=bool)
+        return np.asarray((estimate.error <= self.tolerance * estimate.scale) | (estimate.error == 0))
 
 
 def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
@@ -101,8 +141,27 @@ def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
     raise ParameterError("f", "a ScalarFunction or an Activation (wrap a callable: ScalarFunction(f))", repr(f))
 
 
-def one_by_one(one: Callable[..., tuple[float, float, int]], *arguments: Array) -> Estimate:
-    """Apply ``one`` to every entry of arrays of one dimension; it returns value, error and evaluations."""
+def one_by_one(one: Callable[..., tuple[float, float, int, float]], *arguments: Array) -> Estimate:
+    """Apply ``one`` to every entry of arrays of one dimension; it returns what an estimate holds."""
     results = [one(*entry) for entry in zip(*(argument.tolist() for argument in arguments), strict=True)]
-    columns = np.array(results, dtype=np.float64).reshape(-1, 3).T
-    return Estimate(columns[0], columns[1], columns[2].astype(np.int64))
+    value, error, evaluations, scale = np.array(results, dtype=np.float64).reshape(-1, 4).T
+    return Estimate(value, error, evaluations.astype(np.int64), scale)
+
+
+def at_zero(f: ScalarFunction, quantity: Quantity) -> tuple[float, float, int, float]:
+    """Return what an estimate holds of an integral against N(0, 0): a value, without error."""
+    value = float(f(0.0))
+    return (value**2, 0.0, 1, value**2) if quantity == "second_moment" else (value, 0.0, 1, abs(value))
+
+
+def unknown(size: int) -> Estimate:
+    """Return estimates to be filled in: errors are infinite."""
+    return Estimate(np.zeros(size), np.full(size, np.inf), np.zeros(size, dtype=np.int64), np.zeros(size))
+
+
+def fill_in(estimates: Estimate, where: Any, found: Estimate) -> None:
+    """Write estimates into some of the entries of others; the evaluations add up."""
+    estimates.value[where] = found.value
+    estimates.error[where] = found.error
+    estimates.scale[where] = found.scale
+    estimates.evaluations[where] += found.evaluations

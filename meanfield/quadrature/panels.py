@@ -1,30 +1,34 @@
-"""Gauss-Legendre panels split at kinks and jumps, for functions that are smooth between them."""
+"""Gauss-Legendre panels split at kinks and jumps, for any function: nested, in two variables.
+
+In one variable these are the panels on which the function is resolved; in two, the function that is seen through noise is
+integrated on its own panels around every node of the other.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 
-import numpy as np
-
+from ..errors import require_integer, require_number
 from ..functions import ScalarFunction
-from ..gaussian import Array
-from .method import Quantity
-from .refined import POINT, Refined, TooManyNodes
-
-_ORDER = 16
-"""Nodes of a panel."""
+from ..gaussian import Array, GaussianPair
+from .method import ROUNDING, Estimate, Method, Quantity, at_zero, one_by_one
+from .resolved import Resolved, resolve
+from .smoothed import Smoothed, expect_product
 
 
 @dataclass(frozen=True)
-class Panels(Refined):
-    """Composite Gauss-Legendre quadrature whose panels end at the kinks, made shorter until two levels agree.
+class Panels(Method):
+    """Composite Gauss-Legendre quadrature on panels that resolve the function.
 
     Parameters
     ----------
-    tolerance, largest
-        As for :class:`~meanfield.quadrature.refined.Refined`.
+    tolerance : float
+        Above 1.5e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
+        mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
+    largest : int
+        The most values that are taken of one function for one integral.
 
     Examples
     --------
@@ -34,31 +38,49 @@ class Panels(Refined):
     0.5160585509617
     """
 
+    tolerance: float = 1e-13
+    largest: int = 4_000_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=4 * ROUNDING))
+        object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
+
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
-        """Any function, if all its kinks and jumps are declared."""
+        """Any function."""
         return True
 
-    def _rule(self, sd: float, level: int, breaks: Array) -> tuple[Array, Array]:
-        if sd == 0:
-            return POINT
-        rows = breaks.shape[:-1]
-        reach = 9 + 0.5 * level  # exp(-9^2/2) = 3e-18; it widens with the level for functions that grow
-        length = 6 / (1 + sd) / 1.6**level  # at most 6 units of u: the nodes see whatever has unit scale
-        panels = math.ceil(2 * reach / length)
-        if _ORDER * (panels + breaks.shape[-1]) * math.prod(rows) > self.largest:
-            raise TooManyNodes
-        regular = np.linspace(-reach, reach, panels + 1)
-        regular = np.broadcast_to(regular, (*rows, regular.size))
-        edges = np.sort(np.concatenate([regular, np.clip(breaks, -reach, reach)], axis=-1), axis=-1)
-        left, right = edges[..., :-1, None], edges[..., 1:, None]
-        x, x_weights = _legendre()
-        half = (right - left) / 2
-        z = ((left + right) / 2 + half * x).reshape(*rows, -1)
-        weights = (half * x_weights).reshape(z.shape)
-        return z, weights * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
+        return one_by_one(partial(self._one, f, quantity), variance)
 
+    def _one(self, f: ScalarFunction, quantity: Quantity, variance: float) -> tuple[float, float, int, float]:
+        if variance == 0:
+            return at_zero(f, quantity)
+        resolved = self._resolve(f, variance)
+        square = resolved.square
+        if quantity == "mean":
+            value, error, scale = resolved.mean, float(resolved.lost.sum()), math.sqrt(square)
+        else:
+            value, error, scale = square, float(2 * resolved.lost @ resolved.largest), square
+        return value, error + 4 * ROUNDING * scale, resolved.evaluations, scale
 
-@cache
-def _legendre() -> tuple[Array, Array]:
-    x, weights = np.polynomial.legendre.leggauss(_ORDER)
-    return x, weights
+    def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
+        return one_by_one(partial(self._one_product, f, g), pair.variance, pair.other_variance, pair.covariance)
+
+    def _one_product(
+        self, f: ScalarFunction, g: ScalarFunction, a: float, other: float, b: float
+    ) -> tuple[float, float, int, float]:
+        if a == 0 or other == 0:
+            first, second = (Estimate(*self._one(h, "mean", variance)) for h, variance in ((f, a), (g, other)))
+            product = first.times(second)
+            return product.value, product.error, product.evaluations, product.scale
+        pair = GaussianPair(a, other, b)
+        seen = self._resolve(f, a)
+        other_seen = seen if f is g and a == other else self._resolve(g, other)
+        smoothed = Smoothed(other_seen, slope=b / a, noise=math.sqrt(pair.determinant / a))
+        value, error, evaluations = expect_product(seen, smoothed, largest=self.largest)
+        scale = math.sqrt(seen.square * other_seen.square)
+        evaluations += seen.evaluations + other_seen.evaluations
+        return value, error + 4 * ROUNDING * scale, evaluations, scale
+
+    def _resolve(self, f: ScalarFunction, variance: float) -> Resolved:
+        return resolve(f, math.sqrt(variance), tolerance=self.tolerance, largest=self.largest)
