@@ -25,13 +25,16 @@ _SMALLEST = 1e-150
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _NODES, _WEIGHTS = (1 + _NODES) / 2, _WEIGHTS / 2  # of [0, 1]
 
+_FAR = 4.0
+"""From this distance of the apex on, the leading terms of a wedge no longer cancel."""
+
 _ROOT_2 = math.sqrt(2)
 
 
 def with_density(pair: GaussianPair) -> GaussianPair:
     """Return the pair with variances that are not 0."""
     a, other = (np.maximum(x, _SMALLEST) for x in (pair.variance, pair.other_variance))
-    return GaussianPair(a, other, pair.covariance)
+    return GaussianPair(a, other, pair.covariance + 0.0)  # of -0 the angle would be pi
 
 
 def ratio(x: Array, y: Array) -> Array:
@@ -43,7 +46,7 @@ def ratio(x: Array, y: Array) -> Array:
 def gap(pair: GaussianPair) -> Array:
     """Return Var u + Var v - 2 abs(E uv), at least 0."""
     b = np.abs(pair.covariance)
-    return np.maximum((pair.variance - b) + (pair.other_variance - b), 0.0)
+    return np.asarray(np.maximum((pair.variance - b) + (pair.other_variance - b), 0.0))
 
 
 def triangle(h: Array, slope: Array) -> Array:
@@ -54,7 +57,9 @@ def triangle(h: Array, slope: Array) -> Array:
     long = np.where(steep, h * m, h)
     flat = np.minimum(m, ratio(np.ones_like(m), m))
     x = np.minimum(long, 2.0)[..., None] * _NODES / _ROOT_2
-    near = np.minimum(long, 2.0) / math.sqrt(8 * math.pi) * (np.exp(-(x**2)) * special.erf(flat[..., None] * x) @ _WEIGHTS)
+    near = (
+        np.minimum(long, 2.0) / math.sqrt(8 * math.pi) * (np.exp(-(x**2)) * special.erf(flat[..., None] * x) @ _WEIGHTS)
+    )
     far = np.arctan(flat) / (2 * math.pi) - special.owens_t(long, flat)
     below = np.where(long <= 2, near, far)
     rectangle = special.erf(h / _ROOT_2) * special.erf(h * m / _ROOT_2) / 4
@@ -75,7 +80,16 @@ def wedge(kernel: Callable[[Array], Array], h: Array, angle: Array) -> Array:
     t = low[..., None] + (high - low)[..., None] * _NODES
     x = np.sinh(t) / scale[..., None]
     values = kernel(h[..., None] * np.sin(x)) * np.cosh(t) @ _WEIGHTS
-    return np.where(angle > math.pi / 2, -1.0, 1.0) * values * (high - low) / scale / (2 * math.pi)
+    signed = np.where(angle > math.pi / 2, -values, values)
+    return np.asarray(signed * (high - low) / scale / (2 * math.pi))
+
+
+def wedge_rest(h: Array, angle: Array) -> Array:
+    """Return the wedge less its two leading terms for small h, which cancel in what is of second order."""
+    leading = math.pi / 2 - angle - math.sqrt(math.pi / 2) * h * np.cos(angle)
+    return np.where(
+        h < _FAR, wedge(radial_rest, np.minimum(h, _FAR), angle), wedge(radial, h, angle) - leading / (2 * math.pi)
+    )
 
 
 def radial(y: Array) -> Array:

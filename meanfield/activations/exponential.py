@@ -2,15 +2,15 @@ r"""Linear above 0 and exponential below: elu, and selu with its published const
 
 phi(u) = lambda (u_+ + alpha e(u)), e(u) = exp(u) - 1 for u < 0. Every integral with exp(u), u < 0, is that of a tilted
 Gaussian over a quadrant whose apex is no longer at the origin. Times the exponential, it is a sum of two wedges
-W(h, x), see :func:`~meanfield.activations.bivariate.wedge`, and nothing overflows. With theta the angle between u and v,
-and eta_u, eta_v that of u + v with either, for u, v < 0
+W(h, x), see :func:`~meanfield.activations.bivariate.wedge`, and nothing overflows. With theta the angle between u and
+v, and eta_u, eta_v that of u + v with either, for u, v < 0
 
     E exp(u)     = W(sd u, 0) + W(sd u, theta),
     E exp(u + v) = W(sd (u + v), eta_u) + W(sd (u + v), eta_v),
 
 and E exp(v) for v < 0 < u is W(sd v, 0) - W(sd v, theta). Compare Tsuchida et al., "Avoiding kernel fixed points:
 computing with ELU and GELU infinite networks", AAAI 2021. What is of the order of u is taken out of e(u) before
-anything is evaluated, so that small variances lose no digits.
+anything is evaluated, so that small variances lose no digits; only two variances of a ratio below 1e-4 do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import Array, GaussianPair
-from .bivariate import erfcx_less_1, erfcx_rest, radial, radial_rest, ratio, wedge
+from .bivariate import erfcx_less_1, erfcx_rest, radial, ratio, wedge, wedge_rest, with_density
 
 _SOURCE = "bivariate normal distribution, Tsuchida et al. (2021)"
 
@@ -50,7 +50,8 @@ class _Elu:
 
     def overlap(self, pair: GaussianPair) -> tuple[Array, ...]:
         a, other, b, det = pair.variance, pair.other_variance, pair.covariance, pair.determinant
-        theta, sd, other_sd = pair.angle, np.sqrt(a), np.sqrt(other)
+        theta = np.arctan2(np.sqrt(det), b + 0.0)  # of -0 it would be pi
+        sd, other_sd = np.sqrt(a), np.sqrt(other)
         both_above = (np.sqrt(det) / (2 * math.pi), (math.pi - theta) / (2 * math.pi) * b)
         either_above = (
             b * _between(other_sd, theta),
@@ -59,8 +60,8 @@ class _Elu:
             other_sd * erfcx_less_1(np.sqrt(ratio(det, 2 * other))) / math.sqrt(8 * math.pi),
         )
         both_below = (
-            *(wedge(radial_rest, h, angle) for h, angle in _of_sum(pair)),
-            *(-wedge(radial_rest, h, angle) for h in (sd, other_sd) for angle in (np.zeros_like(theta), theta)),
+            *(wedge_rest(h, angle) for h, angle in _of_sum(pair)),
+            *(-wedge_rest(h, angle) for h in (sd, other_sd) for angle in (np.zeros_like(theta), theta)),
         )
         return (
             *(self.scale**2 * term for term in both_above),
@@ -86,6 +87,7 @@ class _EluSlope:
         return self.scale**2 / 2 * (1 + self.alpha**2 * special.erfcx(np.sqrt(2 * variance)))
 
     def overlap(self, pair: GaussianPair) -> tuple[Array, ...]:
+        pair = with_density(pair)
         theta, p, n = pair.angle, self.scale, self.scale * self.alpha
         return (
             p**2 * (math.pi - theta) / (2 * math.pi),
@@ -102,8 +104,10 @@ def _between(sd: Array, theta: Array) -> Array:
 def _of_sum(pair: GaussianPair) -> tuple[tuple[Array, Array], ...]:
     """Return the standard deviation of u + v with its angle to u, and with that to v."""
     a, other, b, root = pair.variance, pair.other_variance, pair.covariance, np.sqrt(pair.determinant)
-    sd = np.sqrt((a + b) + (other + b))
-    return tuple((sd, np.arctan2(root, x + b)) for x in (a, other))
+    sd = np.sqrt(np.maximum((a + b) + (other + b), 0.0))
+    # u + v = 0: of the sum that vanishes, half the angle of pi between u and v
+    vanishes = (root == 0) & (a + b == 0) & (a > 0)
+    return tuple((sd, np.where(vanishes, math.pi / 2, np.arctan2(root, x + b))) for x in (a, other))
 
 
 def _elu(name: str, *, scale: float, alpha: float) -> Activation:
@@ -114,17 +118,13 @@ def _elu(name: str, *, scale: float, alpha: float) -> Activation:
         ScalarFunction(
             value,
             kinks=broken,
-            closed_form=ClosedForm(
-                _SOURCE, mean=value.mean, second_moment=value.second_moment, overlap=value.overlap
-            ),
+            closed_form=ClosedForm(_SOURCE, mean=value.mean, second_moment=value.second_moment, overlap=value.overlap),
         ),
         ScalarFunction(
             slope,
             kinks=broken if alpha == 1 else (),
             jumps=broken if alpha != 1 else (),
-            closed_form=ClosedForm(
-                _SOURCE, mean=slope.mean, second_moment=slope.second_moment, overlap=slope.overlap
-            ),
+            closed_form=ClosedForm(_SOURCE, mean=slope.mean, second_moment=slope.second_moment, overlap=slope.overlap),
             nonnegative=True,
         ),
     )

@@ -7,8 +7,8 @@ K = E Phi(u) Phi(v) = 1/4 + arctan(E uv / sqrt(D)) / (2 pi),
     E u Phi(u) v Phi(v) = E uv K + (Var u / (1 + Var u) (Var v + det) + (E uv)^2 / (1 + Var v)) / (2 pi sqrt(D)),
     E phi'(u) phi'(v)   = K + E uv / (2 pi sqrt(D)) (1 / (1 + Var u) + 1 / (1 + Var v) + 1 / D),
 
-the last being the derivative of the one before with respect to E uv. Compare Tsuchida, Pearce, van der Heide, Roosta and
-Gallagher, "Avoiding kernel fixed points: computing with ELU and GELU infinite networks", AAAI 2021.
+the last being the derivative of the one before with respect to E uv. Compare Tsuchida, Pearce, van der Heide, Roosta
+and Gallagher, "Avoiding kernel fixed points: computing with ELU and GELU infinite networks", AAAI 2021.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def _same(variance: Array) -> GaussianPair:
 
 def _root(pair: GaussianPair) -> Array:
     """Return the root of (1 + Var u)(1 + Var v) - (E uv)^2."""
-    return np.sqrt(1 + pair.variance + pair.other_variance + pair.determinant)
+    return np.asarray(np.sqrt(1 + pair.variance + pair.other_variance + pair.determinant))
 
 
 def _both(pair: GaussianPair) -> Array:
     """Return E Phi(u) Phi(v), as the angle between -pi/2 and pi/2 that grows with E uv from the lower end."""
-    return np.arctan2(_root(pair), -pair.covariance) / (2 * math.pi)
+    return np.asarray(np.arctan2(_root(pair), -pair.covariance) / (2 * math.pi))
 
 
 gelu = Activation(
@@ -85,9 +85,7 @@ gelu = Activation(
     ),
     ScalarFunction(
         _slope,
-        closed_form=ClosedForm(
-            _SOURCE, mean=_slope_mean, second_moment=_slope_second_moment, overlap=_slope_overlap
-        ),
+        closed_form=ClosedForm(_SOURCE, mean=_slope_mean, second_moment=_slope_second_moment, overlap=_slope_overlap),
         strip=2.0,
     ),
 )

@@ -1,6 +1,6 @@
-"""Sine and cosine: characteristic functions of the Gaussian, with hyperbolic functions taken apart so as not to overflow.
+"""Sine and cosine: the characteristic function of the Gaussian, its hyperbolic functions taken apart for overflow.
 
-    E sin u sin v = exp(-(Var u + Var v)/2) sinh(E uv),    E cos u cos v = exp(-(Var u + Var v)/2) cosh(E uv).
+E sin u sin v = exp(-(Var u + Var v)/2) sinh(E uv),    E cos u cos v = exp(-(Var u + Var v)/2) cosh(E uv).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError, require_number
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from .bivariate import with_density
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class _Step:
         return np.full_like(variance, (self.p**2 + self.n**2) / 2)
 
     def overlap(self, pair: GaussianPair) -> Array:
-        same_sign, opposite_sign = (math.pi - pair.angle) / (2 * math.pi), pair.angle / (2 * math.pi)
+        theta = with_density(pair).angle
+        same_sign, opposite_sign = (math.pi - theta) / (2 * math.pi), theta / (2 * math.pi)
         return np.asarray((self.p**2 + self.n**2) * same_sign + 2 * self.p * self.n * opposite_sign)
 
 

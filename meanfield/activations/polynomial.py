@@ -1,6 +1,6 @@
 """Powers and Hermite polynomials: sums over the ways to pair factors (Isserlis; Wick).
 
-In E u^n v^n, j pairs join a u to a v and the rest join u to u and v to v; with (m - 1)!! ways to pair m among themselves,
+In E u^n v^n, j pairs join a u to a v and the rest join u to u and v to v; there are (m - 1)!! ways to pair m of a kind:
 
     E u^n v^n = sum over j = n, n - 2, ... of j! binomial(n, j)^2 (n - j - 1)!!^2 (Var u Var v)^((n - j)/2) (E uv)^j.
 
@@ -21,8 +21,8 @@ from ..errors import ParameterError, require_integer
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
 
-_HIGHEST = 64
-"""Beyond, the moments of a polynomial overflow for everyday variances."""
+_HIGHEST = 20
+"""The rounding of Var u - 1 is repeated in its powers: up to here the error estimates of closed forms cover it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Polynomial:
     hermite: bool
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             power = special.eval_hermitenorm(self.degree, u) if self.hermite else u**self.degree
             return np.asarray(self.factor * power)
 
@@ -45,19 +45,18 @@ class _Polynomial:
             return np.asarray(self.factor * _pairings(self.degree) * (variance - self.hermite) ** (self.degree // 2))
 
     def second_moment(self, variance: Array) -> tuple[Array, ...]:
-        return self._sum((variance - self.hermite) ** 2, variance)
+        return self._sum(variance - self.hermite, variance - self.hermite, variance)
 
     def overlap(self, pair: GaussianPair) -> tuple[Array, ...]:
-        within = (pair.variance - self.hermite) * (pair.other_variance - self.hermite)
-        return self._sum(within, pair.covariance)
+        return self._sum(pair.variance - self.hermite, pair.other_variance - self.hermite, pair.covariance)
 
-    def _sum(self, within: Array, across: Array) -> tuple[Array, ...]:
+    def _sum(self, within: Array, other_within: Array, across: Array) -> tuple[Array, ...]:
         n = self.degree
         with np.errstate(over="ignore", invalid="ignore"):
             return tuple(
                 self.factor**2
                 * (math.factorial(j) * math.comb(n, j) ** 2 * _pairings(n - j) ** 2)
-                * within ** ((n - j) // 2)
+                * (within ** ((n - j) // 2) * other_within ** ((n - j) // 2))
                 * across**j
                 for j in range(n % 2, n + 1, 2)
             )
@@ -72,9 +71,7 @@ def _function(degree: int, factor: float, *, hermite: bool) -> ScalarFunction:
     f = _Polynomial(degree, factor, hermite)
     return ScalarFunction(
         f,
-        closed_form=ClosedForm(
-            "Isserlis' theorem", mean=f.mean, second_moment=f.second_moment, overlap=f.overlap
-        ),
+        closed_form=ClosedForm("Isserlis' theorem", mean=f.mean, second_moment=f.second_moment, overlap=f.overlap),
         # entire, and against a Gaussian like a wave of frequency sqrt(degree)
         strip=6 / math.sqrt(max(degree, 1)),
         parity=Parity.ODD if degree % 2 else Parity.EVEN,
@@ -97,7 +94,7 @@ def monomial(degree: int) -> Activation:
     Parameters
     ----------
     degree : int
-        From 1, which is the identity, to 64.
+        From 1, which is the identity, to 20.
 
     Returns
     -------
@@ -120,7 +117,7 @@ def hermite(degree: int) -> Activation:
     Parameters
     ----------
     degree : int
-        From 1, which is the identity, to 64.
+        From 1, which is the identity, to 20.
 
     Returns
     -------

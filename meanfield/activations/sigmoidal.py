@@ -11,8 +11,8 @@ from ..gaussian import Array
 
 
 def _tanh_slope(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    t = np.tanh(u)
-    return np.asarray((1 - t) * (1 + t))
+    e = np.exp(-2 * np.abs(u))  # 1 - tanh^2 would lose the tails
+    return np.asarray(4 * e / (1 + e) ** 2)
 
 
 def _sigmoid(u: NDArray[np.float64]) -> NDArray[np.float64]:
