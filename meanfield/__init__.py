@@ -5,7 +5,25 @@ plain function over frozen records, and ``analyse`` runs them all. Its experimen
 """
 
 from ._version import __version__
-from .activations import absolute, erf, identity, leaky_relu, relu, sigmoid, tanh
+from .activations import (
+    absolute,
+    cosine,
+    elu,
+    erf,
+    gelu,
+    hard_tanh,
+    hermite,
+    identity,
+    leaky_relu,
+    monomial,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    sine,
+    softplus,
+    tanh,
+)
 from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
@@ -66,19 +84,29 @@ __all__ = [
     "__version__",
     "absolute",
     "analyse",
+    "cosine",
     "dual_block",
     "eigenvalue_statistics",
+    "elu",
     "erf",
+    "gelu",
+    "hard_tanh",
+    "hermite",
     "identity",
     "kappas",
     "leaky_relu",
     "learning_rate_bound",
     "mean",
     "moment_bounds",
+    "monomial",
     "overlap",
     "propagate",
     "relu",
     "second_moment",
+    "selu",
     "sigmoid",
+    "silu",
+    "sine",
+    "softplus",
     "tanh",
 ]

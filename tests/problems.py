@@ -54,6 +54,12 @@ MIXED_NETWORKS = {
 
 CATALOGUE = [mf.absolute, mf.erf, mf.identity, mf.leaky_relu(0.2), mf.relu, mf.sigmoid, mf.tanh]
 
+ALL_ACTIVATIONS = [
+    *CATALOGUE,
+    *(mf.cosine, mf.elu, mf.gelu, mf.hard_tanh, mf.selu, mf.silu, mf.sine, mf.softplus),
+    *(mf.monomial(1), mf.monomial(2), mf.monomial(5), mf.hermite(2), mf.hermite(3), mf.hermite(8)),
+]
+
 RAMP = mf.ScalarFunction(lambda u: np.clip(u, -1, 1), kinks=(-1, 1))
 STAIRS = mf.ScalarFunction(np.floor, jumps=range(-40, 41))
 KINKED_EXPONENTIAL = mf.ScalarFunction(lambda u: np.where(u > 0, u, np.expm1(np.minimum(u, 0))), kinks=(0,))

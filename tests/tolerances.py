@@ -19,3 +19,6 @@ DIFFERENCES = 1e-6
 
 SIGMAS = 5.0
 """Of a Monte Carlo mean from its expectation, in standard errors; seeds are fixed."""
+
+FUNCTION = 2e-15
+"""Of an activation against 60 digits, relative: a few roundings and the rounding of a library's exponential."""

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import ParameterError
 from ..functions import Activation
+from .clipped import hard_tanh
+from .exponential import elu, selu
+from .gelu import gelu
+from .periodic import cosine, sine
 from .piecewise_linear import absolute, identity, leaky_relu, relu
+from .polynomial import hermite, monomial
 from .probit import erf
-from .sigmoidal import sigmoid, tanh
+from .sigmoidal import sigmoid, silu, softplus, tanh
 
-BY_NAME: dict[str, Activation] = {phi.name: phi for phi in (absolute, erf, identity, relu, sigmoid, tanh)}
+
+@dataclass(frozen=True)
+class Family:
+    """Activations with one parameter."""
+
+    make: Callable[[Any], Activation]
+    example: float
+    """A value of the parameter, of its type."""
+
+
+_WITHOUT_PARAMETERS = (
+    *(absolute, identity, relu, hard_tanh),
+    *(erf, gelu, sigmoid, silu, softplus, tanh),
+    *(elu, selu),
+    *(cosine, sine),
+)
+
+BY_NAME: dict[str, Activation] = {phi.name: phi for phi in _WITHOUT_PARAMETERS}
 """Every activation without parameters."""
 
-FAMILIES: dict[str, Callable[[float], Activation]] = {"leaky_relu": leaky_relu}
+FAMILIES: dict[str, Family] = {
+    "hermite": Family(hermite, 2),
+    "leaky_relu": Family(leaky_relu, 0.1),
+    "monomial": Family(monomial, 3),
+}
 """Every activation with one parameter, written as in ``leaky_relu(0.1)``."""
 
 _CALL = re.compile(r"(\w+)\(([^()]*)\)")
@@ -44,8 +72,17 @@ def by_name(name: str) -> Activation:
     call = _CALL.fullmatch(name.replace(" ", ""))
     if call and call[1] in FAMILIES:
         try:
-            return FAMILIES[call[1]](float(call[2]))
+            parameter = _number(call[2])
         except ValueError:
             raise ParameterError("activation", f"written as {call[1]}(NUMBER)", repr(name)) from None
+        return FAMILIES[call[1]].make(parameter)
     known = ", ".join([*sorted(BY_NAME), *(f"{family}(NUMBER)" for family in FAMILIES)])
     raise ParameterError("activation", f"one of {known}", repr(name))
+
+
+def _number(text: str) -> float:
+    """Return an int where the text is one: degrees are not floats."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError, require_number
-from ..functions import Activation, ClosedForm, ScalarFunction
+from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from .bivariate import with_density
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class _Step:
         return np.full_like(variance, (self.p**2 + self.n**2) / 2)
 
     def overlap(self, pair: GaussianPair) -> Array:
-        same_sign, opposite_sign = (math.pi - pair.angle) / (2 * math.pi), pair.angle / (2 * math.pi)
+        theta = with_density(pair).angle
+        same_sign, opposite_sign = (math.pi - theta) / (2 * math.pi), theta / (2 * math.pi)
         return np.asarray((self.p**2 + self.n**2) * same_sign + 2 * self.p * self.n * opposite_sign)
 
 
@@ -72,10 +74,20 @@ def _closed_form(f: _Ramp | _Step) -> ClosedForm:
 def _piecewise_linear(name: str, *, positive: float, negative: float) -> Activation:
     ramp, step = _Ramp(positive, negative), _Step(positive, negative)
     broken = (0.0,) if positive != negative else ()
+    parity = {negative: Parity.ODD, -negative: Parity.EVEN}.get(positive)
     return Activation(
         name,
-        ScalarFunction(ramp, kinks=broken, closed_form=_closed_form(ramp)),
-        ScalarFunction(step, jumps=broken, closed_form=_closed_form(step)),
+        ScalarFunction(
+            ramp, kinks=broken, closed_form=_closed_form(ramp), parity=parity, nonnegative=positive >= 0 >= negative
+        ),
+        ScalarFunction(
+            step,
+            jumps=broken,
+            closed_form=_closed_form(step),
+            # at 0 the slope of the absolute value is not odd
+            parity=Parity.EVEN if parity is Parity.ODD else None,
+            nonnegative=min(positive, negative) >= 0,
+        ),
     )
 
 

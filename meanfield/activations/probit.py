@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ..functions import Activation, ClosedForm, ScalarFunction
+from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
 
 _ARCSINE = "arcsine kernel, Williams (1996)"
@@ -56,14 +56,25 @@ def _spread(pair: GaussianPair) -> Array:
     return np.asarray(1 + 2 * pair.variance + 2 * pair.other_variance + 4 * pair.determinant)
 
 
+_STRIP = 1.5
+"""Both are entire; at this distance exp(-u^2) has grown tenfold."""
+
 erf = Activation(
     "erf",
-    ScalarFunction(_erf, closed_form=ClosedForm(_ARCSINE, mean=_mean, second_moment=_second_moment, overlap=_overlap)),
+    ScalarFunction(
+        _erf,
+        closed_form=ClosedForm(_ARCSINE, mean=_mean, second_moment=_second_moment, overlap=_overlap),
+        strip=_STRIP,
+        parity=Parity.ODD,
+    ),
     ScalarFunction(
         _bell,
         closed_form=ClosedForm(
             "product of Gaussians", mean=_bell_mean, second_moment=_bell_second_moment, overlap=_bell_overlap
         ),
+        strip=_STRIP,
+        parity=Parity.EVEN,
+        nonnegative=True,
     ),
 )
 """The error function."""

@@ -1,4 +1,4 @@
-"""The hyperbolic tangent and the logistic function: smooth, with means known by symmetry and nothing else."""
+"""The hyperbolic tangent, the logistic function and what is made of it: smooth, with means known by symmetry only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..gaussian import Array
 
 
 def _tanh_slope(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    t = np.tanh(u)
-    return np.asarray((1 - t) * (1 + t))
+    e = np.exp(-2 * np.abs(u))  # 1 - tanh^2 would lose the tails
+    return np.asarray(4 * e / (1 + e) ** 2)
 
 
 def _sigmoid(u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,6 +27,20 @@ def _sigmoid_mean(variance: Array) -> Array:
     return np.full_like(variance, 0.5)
 
 
+def _silu(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(u * special.expit(u))
+
+
+def _silu_slope(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(special.expit(u) * (1 + u * special.expit(-u)))
+
+
+def _softplus(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.logaddexp(0.0, u)
+
+
+_HALF = ClosedForm("1/2 plus an odd function", mean=_sigmoid_mean)
+
 tanh = Activation(
     "tanh",
     ScalarFunction(np.tanh, strip=1.3, parity=Parity.ODD),
@@ -36,9 +50,17 @@ tanh = Activation(
 
 sigmoid = Activation(
     "sigmoid",
-    ScalarFunction(
-        _sigmoid, closed_form=ClosedForm("1/2 plus an odd function", mean=_sigmoid_mean), strip=2.6, nonnegative=True
-    ),
+    ScalarFunction(_sigmoid, closed_form=_HALF, strip=2.6, nonnegative=True),
     ScalarFunction(_sigmoid_slope, strip=2.3, parity=Parity.EVEN, nonnegative=True),
 )
 """The logistic function 1/(1 + exp(-u))."""
+
+silu = Activation(
+    "silu",
+    ScalarFunction(_silu, strip=2.4),
+    ScalarFunction(_silu_slope, closed_form=_HALF, strip=2.2),
+)
+"""The sigmoid linear unit u/(1 + exp(-u)), also called swish."""
+
+softplus = Activation("softplus", ScalarFunction(_softplus, strip=2.8, nonnegative=True), sigmoid.value)
+"""log(1 + exp(u))."""

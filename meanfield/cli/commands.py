@@ -78,8 +78,7 @@ def activations_command(as_json: bool) -> None:
     Example:
       meanfield activations
     """
-    example = 0.1
-    catalogue = [*BY_NAME.values(), *(family(example) for family in FAMILIES.values())]
+    catalogue = [*BY_NAME.values(), *(family.make(family.example) for family in FAMILIES.values())]
     catalogue.sort(key=lambda phi: phi.name)
     if as_json:
         click.echo(json.dumps({phi.name: _closed_forms(phi) for phi in catalogue}, indent=2))
@@ -90,7 +89,7 @@ def activations_command(as_json: bool) -> None:
         for part, form in _closed_forms(phi).items()
     ]
     click.echo(table(rows, ("activation", "part", "closed forms", "source")))
-    click.echo(f"\nThe parameter of a family is yours to choose; {example} is an example.")
+    click.echo("\nParameters in brackets are yours to choose; these are examples.")
 
 
 def _closed_forms(phi: Activation) -> dict[str, dict[str, Any]]:

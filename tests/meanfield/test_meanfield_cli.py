@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from meanfield.activations import BY_NAME
 from meanfield.cli import main
 
 Command = Callable[..., tuple[int, str, str]]
@@ -66,7 +67,7 @@ def test_activations(meanfield: Command) -> None:
     assert closed_forms["erf"]["slope"]["known"] == ["mean", "second_moment", "overlap"]
     assert closed_forms["tanh"]["slope"]["known"] == []
     assert closed_forms["sigmoid"]["value"]["known"] == ["mean"]
-    assert set(closed_forms) == {"absolute", "erf", "identity", "leaky_relu(0.1)", "relu", "sigmoid", "tanh"}
+    assert set(closed_forms) == {*BY_NAME, "hermite(2)", "leaky_relu(0.1)", "monomial(3)"}
 
 
 @pytest.mark.parametrize(
