@@ -12,7 +12,7 @@ from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
 from .bivariate import gap
 
-_STRIP = 6.0
+_STRIP = 2.5
 """They are entire; at this distance they have grown to exp(6)/2 = 200."""
 
 
