@@ -10,6 +10,7 @@ from .gauss_hermite import GaussHermite
 from .integrals import mean, overlap, second_moment
 from .method import QUANTITIES, Estimate, Method, Quantity
 from .panels import Panels
+from .reference import Reference
 from .trapezoid import Trapezoid
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Method",
     "Panels",
     "Quantity",
+    "Reference",
     "Trapezoid",
     "mean",
     "overlap",
