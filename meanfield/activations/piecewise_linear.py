@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError, require_number
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def _piecewise_linear(name: str, *, positive: float, negative: float) -> Activat
     broken = (0.0,) if positive != negative else ()
     return Activation(
         name,
-        ScalarFunction(ramp, kinks=broken, closed_form=_closed_form(ramp)),
-        ScalarFunction(step, jumps=broken, closed_form=_closed_form(step)),
+        ScalarFunction(ramp, kinks=broken, closed_form=_closed_form(ramp), precise=precise.Ramp(positive, negative)),
+        ScalarFunction(step, jumps=broken, closed_form=_closed_form(step), precise=precise.Step(positive, negative)),
     )
 
 

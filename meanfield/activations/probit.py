@@ -15,6 +15,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 
 _ARCSINE = "arcsine kernel, Williams (1996)"
 
@@ -58,12 +59,17 @@ def _spread(pair: GaussianPair) -> Array:
 
 erf = Activation(
     "erf",
-    ScalarFunction(_erf, closed_form=ClosedForm(_ARCSINE, mean=_mean, second_moment=_second_moment, overlap=_overlap)),
+    ScalarFunction(
+        _erf,
+        closed_form=ClosedForm(_ARCSINE, mean=_mean, second_moment=_second_moment, overlap=_overlap),
+        precise=precise.erf,
+    ),
     ScalarFunction(
         _bell,
         closed_form=ClosedForm(
             "product of Gaussians", mean=_bell_mean, second_moment=_bell_second_moment, overlap=_bell_overlap
         ),
+        precise=precise.erf_slope,
     ),
 )
 """The error function."""
