@@ -19,8 +19,10 @@ written down.
 The other route of ``--check`` conditions on u itself, E f(u) f_t(b u / a) with t^2 = (a^2 - b^2)/a: another integrand,
 with kinks, and with other nodes, another step, a longer range and more bits.
 
-Rounding is bounded by ball arithmetic. What the rules leave out is seen by comparing the two routes, which agree to the
-thirty digits of the table.
+Rounding is bounded by ball arithmetic. What the rules leave out shows in the comparison of the two routes: on all that
+is integrated they agree to 5e-30 of E f(u)^2, the rounding of the table to thirty digits. So do the arc-cosine and
+arcsine kernels (relu, leaky_relu, absolute, erf), and rigorous integrals of second moments (acb.integral). Making the
+table takes seven minutes, checking it twice that.
 
 The table has ``"correlations": [...]`` and ``"integrals": {"tanh slope": {"1.0": [mean, second moment, overlap, ...],
 ...}, ...}``: thirty digits as text, a line for each function and variance, the overlaps in the order of the
