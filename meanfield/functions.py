@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,6 +79,9 @@ class ScalarFunction:
         ``Parity.EVEN`` or ``Parity.ODD``.
     nonnegative : bool
         Whether the function is known to be nowhere negative.
+    precise : callable, optional
+        The same function of one number of mpmath, at the precision at hand: ``mpmath.tanh``. It is what
+        :class:`~meanfield.quadrature.reference.Reference` integrates, and nothing else uses it.
 
     Examples
     --------
@@ -96,6 +100,7 @@ class ScalarFunction:
     scale: float | None
     parity: Parity | None
     nonnegative: bool
+    precise: Callable[[Any], Any] | None = field(compare=False)
 
     def __init__(
         self,
@@ -108,9 +113,12 @@ class ScalarFunction:
         scale: float | None = None,
         parity: Parity | None = None,
         nonnegative: bool = False,
+        precise: Callable[[Any], Any] | None = None,
     ) -> None:
         if not callable(value):
             raise ParameterError("value", "a callable", repr(value))
+        if not (precise is None or callable(precise)):
+            raise ParameterError("precise", "a callable or None", repr(precise))
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "kinks", _places("kinks", kinks))
         object.__setattr__(self, "jumps", _places("jumps", jumps))
@@ -123,6 +131,7 @@ class ScalarFunction:
             raise ParameterError("parity", "Parity.EVEN, Parity.ODD or None", repr(parity))
         object.__setattr__(self, "parity", parity)
         object.__setattr__(self, "nonnegative", bool(nonnegative))
+        object.__setattr__(self, "precise", precise)
 
     @property
     def breaks(self) -> tuple[float, ...]:

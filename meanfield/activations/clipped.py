@@ -21,6 +21,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 from .bivariate import gap, ratio, triangle, with_density
 
 _SOURCE = "bivariate normal distribution, Owen (1956)"
@@ -94,14 +95,18 @@ hard_tanh = Activation(
         _hard_tanh,
         kinks=(-1, 1),
         closed_form=ClosedForm(_SOURCE, mean=_mean, second_moment=_second_moment, overlap=_overlap),
+        scale=1.0,
         parity=Parity.ODD,
+        precise=precise.clip,
     ),
     ScalarFunction(
         _box,
         jumps=(-1, 1),
         closed_form=ClosedForm(_SOURCE, mean=_box_mean, second_moment=_box_mean, overlap=_box_overlap),
         parity=Parity.EVEN,
+        scale=1.0,
         nonnegative=True,
+        precise=precise.clip_slope,
     ),
 )
 """u between -1 and 1, and constant beyond."""

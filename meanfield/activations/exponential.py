@@ -24,6 +24,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 from .bivariate import erfcx_less_1, erfcx_rest, radial, ratio, wedge, wedge_rest, with_density
 
 _SOURCE = "bivariate normal distribution, Tsuchida et al. (2021)"
@@ -119,13 +120,17 @@ def _elu(name: str, *, scale: float, alpha: float) -> Activation:
             value,
             kinks=broken,
             closed_form=ClosedForm(_SOURCE, mean=value.mean, second_moment=value.second_moment, overlap=value.overlap),
+            scale=1.0,
+            precise=precise.ExponentialUnit(scale, alpha),
         ),
         ScalarFunction(
             slope,
             kinks=broken if alpha == 1 else (),
             jumps=broken if alpha != 1 else (),
             closed_form=ClosedForm(_SOURCE, mean=slope.mean, second_moment=slope.second_moment, overlap=slope.overlap),
+            scale=1.0,
             nonnegative=True,
+            precise=precise.ExponentialUnitSlope(scale, alpha),
         ),
     )
 

@@ -21,6 +21,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 
 _SOURCE = "tilted Gaussians, Tsuchida et al. (2021)"
 
@@ -81,12 +82,14 @@ gelu = Activation(
     ScalarFunction(
         _gelu,
         closed_form=ClosedForm(_SOURCE, mean=_mean, second_moment=_second_moment, overlap=_overlap),
-        strip=2.0,
+        strip=1.9,
+        precise=precise.gelu,
     ),
     ScalarFunction(
         _slope,
         closed_form=ClosedForm(_SOURCE, mean=_slope_mean, second_moment=_slope_second_moment, overlap=_slope_overlap),
-        strip=2.0,
+        strip=1.9,
+        precise=precise.gelu_slope,
     ),
 )
 """The Gaussian error linear unit, u P(z < u) for a standard normal z."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 from .bivariate import gap
 
 _STRIP = 2.5
@@ -48,10 +49,16 @@ def _minus_sine(u: NDArray[np.float64]) -> NDArray[np.float64]:
 _SOURCE = "characteristic function of the Gaussian"
 _SINE = ClosedForm(_SOURCE, mean=_sine_mean, second_moment=_sine_second_moment, overlap=_sine_overlap)
 _COSINE = ClosedForm(_SOURCE, mean=_cosine_mean, second_moment=_cosine_second_moment, overlap=_cosine_overlap)
-_EVEN = ScalarFunction(np.cos, closed_form=_COSINE, strip=_STRIP, parity=Parity.EVEN)
+_EVEN = ScalarFunction(np.cos, closed_form=_COSINE, strip=_STRIP, parity=Parity.EVEN, precise=precise.cosine)
 
-sine = Activation("sine", ScalarFunction(np.sin, closed_form=_SINE, strip=_STRIP, parity=Parity.ODD), _EVEN)
+sine = Activation(
+    "sine", ScalarFunction(np.sin, closed_form=_SINE, strip=_STRIP, parity=Parity.ODD, precise=precise.sine), _EVEN
+)
 """sin(u)."""
 
-cosine = Activation("cosine", _EVEN, ScalarFunction(_minus_sine, closed_form=_SINE, strip=_STRIP, parity=Parity.ODD))
+cosine = Activation(
+    "cosine",
+    _EVEN,
+    ScalarFunction(_minus_sine, closed_form=_SINE, strip=_STRIP, parity=Parity.ODD, precise=precise.cosine_slope),
+)
 """cos(u)."""

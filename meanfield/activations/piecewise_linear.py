@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError, require_number
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 from .bivariate import with_density
 
 
@@ -78,7 +79,12 @@ def _piecewise_linear(name: str, *, positive: float, negative: float) -> Activat
     return Activation(
         name,
         ScalarFunction(
-            ramp, kinks=broken, closed_form=_closed_form(ramp), parity=parity, nonnegative=positive >= 0 >= negative
+            ramp,
+            kinks=broken,
+            closed_form=_closed_form(ramp),
+            parity=parity,
+            nonnegative=positive >= 0 >= negative,
+            precise=precise.Ramp(positive, negative),
         ),
         ScalarFunction(
             step,
@@ -87,6 +93,7 @@ def _piecewise_linear(name: str, *, positive: float, negative: float) -> Activat
             # at 0 the slope of the absolute value is not odd
             parity=Parity.EVEN if parity is Parity.ODD else None,
             nonnegative=min(positive, negative) >= 0,
+            precise=precise.Step(positive, negative),
         ),
     )
 

@@ -20,6 +20,7 @@ from scipy import special
 from ..errors import ParameterError, require_integer
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 
 _HIGHEST = 20
 """The rounding of Var u - 1 is repeated in its powers: up to here the error estimates of closed forms cover it."""
@@ -76,6 +77,7 @@ def _function(degree: int, factor: float, *, hermite: bool) -> ScalarFunction:
         strip=6 / math.sqrt(max(degree, 1)),
         parity=Parity.ODD if degree % 2 else Parity.EVEN,
         nonnegative=degree == 0 or (degree % 2 == 0 and not hermite),
+        precise=(precise.Hermite if hermite else precise.Monomial)(degree, factor),
     )
 
 

@@ -15,6 +15,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from . import precise
 
 _ARCSINE = "arcsine kernel, Williams (1996)"
 
@@ -66,6 +67,7 @@ erf = Activation(
         closed_form=ClosedForm(_ARCSINE, mean=_mean, second_moment=_second_moment, overlap=_overlap),
         strip=_STRIP,
         parity=Parity.ODD,
+        precise=precise.erf,
     ),
     ScalarFunction(
         _bell,
@@ -75,6 +77,7 @@ erf = Activation(
         strip=_STRIP,
         parity=Parity.EVEN,
         nonnegative=True,
+        precise=precise.erf_slope,
     ),
 )
 """The error function."""

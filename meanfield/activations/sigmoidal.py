@@ -8,6 +8,7 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array
+from . import precise
 
 
 def _tanh_slope(u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -43,24 +44,26 @@ _HALF = ClosedForm("1/2 plus an odd function", mean=_sigmoid_mean)
 
 tanh = Activation(
     "tanh",
-    ScalarFunction(np.tanh, strip=1.3, parity=Parity.ODD),
-    ScalarFunction(_tanh_slope, strip=1.15, parity=Parity.EVEN, nonnegative=True),
+    ScalarFunction(np.tanh, strip=1.3, parity=Parity.ODD, precise=precise.tanh),
+    ScalarFunction(_tanh_slope, strip=1.15, parity=Parity.EVEN, nonnegative=True, precise=precise.tanh_slope),
 )
 """The hyperbolic tangent."""
 
 sigmoid = Activation(
     "sigmoid",
-    ScalarFunction(_sigmoid, closed_form=_HALF, strip=2.6, nonnegative=True),
-    ScalarFunction(_sigmoid_slope, strip=2.3, parity=Parity.EVEN, nonnegative=True),
+    ScalarFunction(_sigmoid, closed_form=_HALF, strip=2.6, nonnegative=True, precise=precise.sigmoid),
+    ScalarFunction(_sigmoid_slope, strip=2.3, parity=Parity.EVEN, nonnegative=True, precise=precise.sigmoid_slope),
 )
 """The logistic function 1/(1 + exp(-u))."""
 
 silu = Activation(
     "silu",
-    ScalarFunction(_silu, strip=2.4),
-    ScalarFunction(_silu_slope, closed_form=_HALF, strip=2.2),
+    ScalarFunction(_silu, strip=2.4, precise=precise.silu),
+    ScalarFunction(_silu_slope, closed_form=_HALF, strip=2.2, precise=precise.silu_slope),
 )
 """The sigmoid linear unit u/(1 + exp(-u)), also called swish."""
 
-softplus = Activation("softplus", ScalarFunction(_softplus, strip=2.8, nonnegative=True), sigmoid.value)
+softplus = Activation(
+    "softplus", ScalarFunction(_softplus, strip=2.8, nonnegative=True, precise=precise.softplus), sigmoid.value
+)
 """log(1 + exp(u))."""

@@ -12,6 +12,7 @@ from .hermite_series import HermiteSeries
 from .integrals import mean, overlap, second_moment
 from .method import QUANTITIES, Estimate, Method, Quantity
 from .panels import Panels
+from .reference import Reference
 from .trapezoid import Trapezoid
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Method",
     "Panels",
     "Quantity",
+    "Reference",
     "Trapezoid",
     "mean",
     "overlap",

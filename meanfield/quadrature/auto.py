@@ -84,12 +84,12 @@ class Auto(Method):
         methods = [method for method in self.methods if method.accepts(function, quantity, partner)]
         if variance is None:
             return next((method for method in methods if not method.partial), methods[-1])
-        if quantity == "overlap" and covariance is None:
-            raise ParameterError("covariance", "given together with the variance", covariance)
         for method in methods[:-1]:
             with suppress(QuadratureError):
                 if quantity != "overlap":
                     getattr(method, quantity)(function, variance)
+                elif covariance is None:
+                    raise ParameterError("covariance", "given together with the variance", covariance)
                 else:
                     method.overlap(function, variance, covariance, other_variance, other=partner)
                 return method

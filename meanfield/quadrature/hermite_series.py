@@ -218,7 +218,7 @@ def _round_down(step: Array) -> Array:
 def _lattice(step: float, count: int) -> tuple[Array, Array, Array]:
     """Return z, the weights of the Gaussian, and the matrix from values to coefficients."""
     points = math.ceil(_REACH / step)
-    z = step * (np.arange(-points, points) + 0.5)
+    z = np.asarray(step * (np.arange(-points, points) + 0.5), dtype=np.float64)
     weights = step / math.sqrt(2 * math.pi) * np.exp(-0.5 * z * z)
     return z, weights, np.stack([weights * polynomial for polynomial in _hermite(z, count)], axis=1)
 

@@ -48,7 +48,8 @@ def mean(f: Function, variance: ArrayLike, *, method: Method = AUTO) -> float | 
     >>> round(mf.mean(mf.relu, 2.0), 12)
     0.564189583548
     """
-    return method.mean(f, variance).value
+    value: float | NDArray[np.float64] = method.mean(f, variance).value
+    return value
 
 
 @overload
@@ -68,7 +69,8 @@ def second_moment(f: Function, variance: ArrayLike, *, method: Method = AUTO) ->
     >>> mf.second_moment(mf.relu, [1.0, 3.0])
     array([0.5, 1.5])
     """
-    return method.second_moment(f, variance).value
+    value: float | NDArray[np.float64] = method.second_moment(f, variance).value
+    return value
 
 
 @overload
@@ -138,4 +140,5 @@ def overlap(
     >>> round(mf.overlap(mf.relu.slope, 3.0, 0.0), 12)
     0.25
     """
-    return method.overlap(f, variance, covariance, other_variance, other=other).value
+    value: float | NDArray[np.float64] = method.overlap(f, variance, covariance, other_variance, other=other).value
+    return value

@@ -33,7 +33,7 @@ class Lattice:
     @cached_property
     def u(self) -> Array:
         """The points."""
-        return self.step * (np.arange(-self.size // 2, self.size // 2) + 0.5)
+        return np.asarray(self.step * (np.arange(-self.size // 2, self.size // 2) + 0.5), dtype=np.float64)
 
     @cached_property
     def window(self) -> Array:
@@ -48,7 +48,7 @@ class Lattice:
         """Return E of values, shape (points,) or (rows, points), against N(0, sd^2) for every standard deviation."""
         half = self.size // 2
         folded = values[..., half:] + values[..., half - 1 :: -1]
-        return np.einsum("...n,...n->...", gaussian(self.u[half:], sd[:, None]), folded) * self.step
+        return np.asarray(np.einsum("...n,...n->...", gaussian(self.u[half:], sd[:, None]), folded) * self.step)
 
 
 @dataclass(frozen=True)

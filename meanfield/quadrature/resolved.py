@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -226,14 +227,14 @@ def _nothing(f: ScalarFunction, sd: float) -> Resolved:
 
 
 def _some(panels: Resolved, chosen: NDArray[np.bool_]) -> Resolved:
-    return replace(panels, **{name: getattr(panels, name)[chosen] for name in _ARRAYS})
+    return Resolved(panels.f, panels.sd, *(getattr(panels, name)[chosen] for name in _ARRAYS))
 
 
 def _joined(first: Resolved, second: Resolved) -> Resolved:
     """Return the panels of both, in order."""
     order = np.argsort(np.concatenate([first.edges[:, 0], second.edges[:, 0]]))
-    both = {name: np.concatenate([getattr(first, name), getattr(second, name)])[order] for name in _ARRAYS}
-    return replace(first, **both)
+    both: Any = (np.concatenate([getattr(first, name), getattr(second, name)])[order] for name in _ARRAYS)
+    return Resolved(first.f, first.sd, *both)
 
 
 @cache

@@ -150,7 +150,8 @@ def gauss(panels: Array, nodes: int) -> tuple[Array, Array]:
 
 @cache
 def _gauss(nodes: int) -> tuple[Array, Array]:
-    return legendre.leggauss(nodes)
+    x, weights = legendre.leggauss(nodes)
+    return np.asarray(x, dtype=np.float64), np.asarray(weights, dtype=np.float64)
 
 
 @cache
@@ -162,5 +163,5 @@ def _series() -> NDArray[np.float64]:
 
 @cache
 def _trapezoid(points: int) -> tuple[Array, Array]:
-    w = np.linspace(-_RANGE, _RANGE, points)
+    w = np.asarray(np.linspace(-_RANGE, _RANGE, points), dtype=np.float64)
     return w, np.exp(-0.5 * w * w) / math.sqrt(2 * math.pi) * (w[1] - w[0])

@@ -164,10 +164,9 @@ class Trapezoid(Method):
                 other_square[some] = other_lattice.expect(second.values**2, np.sqrt(pair.other_variance[some]))
         rms = np.sqrt(square)
         other_rms = rms if same else np.sqrt(other_square)
+        unseen = first.unseen * other_rms + second.unseen * rms
         if f.strip and g.strip:  # what is unseen of one function meets only what is unseen of the other
-            unseen = 4 * first.unseen * second.unseen
-        else:
-            unseen = first.unseen * other_rms + second.unseen * rms
+            unseen = np.full(pair.size, 4 * first.unseen * second.unseen)
         # that of the transforms is relative to the largest value
         rounded = rounding(lattice.size) * (rms * other_rms + (first.largest * other_rms + second.largest * rms) / 8)
         cost = np.full(pair.size, lattice.size if same else 2 * lattice.size)
