@@ -5,7 +5,8 @@ plain function over frozen records, and ``analyse`` runs them all. Its experimen
 """
 
 from ._version import __version__
-from .activations import absolute, erf, identity, leaky_relu, relu, sigmoid, tanh
+from .activations import absolute, erf, from_sympy, identity, leaky_relu, relu, sigmoid, tanh
+from .check import check_activation
 from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
@@ -62,9 +63,11 @@ __all__ = [
     "__version__",
     "absolute",
     "analyse",
+    "check_activation",
     "dual_block",
     "eigenvalue_statistics",
     "erf",
+    "from_sympy",
     "identity",
     "kappas",
     "leaky_relu",

@@ -8,5 +8,18 @@ from .catalogue import BY_NAME, FAMILIES, by_name
 from .piecewise_linear import absolute, identity, leaky_relu, relu
 from .probit import erf
 from .sigmoidal import sigmoid, tanh
+from .symbolic import from_sympy
 
-__all__ = ["BY_NAME", "FAMILIES", "absolute", "by_name", "erf", "identity", "leaky_relu", "relu", "sigmoid", "tanh"]
+__all__ = [
+    "BY_NAME",
+    "FAMILIES",
+    "absolute",
+    "by_name",
+    "erf",
+    "from_sympy",
+    "identity",
+    "leaky_relu",
+    "relu",
+    "sigmoid",
+    "tanh",
+]

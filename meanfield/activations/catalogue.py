@@ -10,6 +10,7 @@ from ..functions import Activation
 from .piecewise_linear import absolute, identity, leaky_relu, relu
 from .probit import erf
 from .sigmoidal import sigmoid, tanh
+from .symbolic import from_sympy
 
 BY_NAME: dict[str, Activation] = {phi.name: phi for phi in (absolute, erf, identity, relu, sigmoid, tanh)}
 """Every activation without parameters."""
@@ -21,18 +22,18 @@ _CALL = re.compile(r"(\w+)\(([^()]*)\)")
 
 
 def by_name(name: str) -> Activation:
-    """Return an activation of the catalogue by its name.
+    """Return an activation of the catalogue by its name, or the one that a formula describes.
 
     Parameters
     ----------
     name : str
-        ``"tanh"``, or ``"leaky_relu(0.1)"`` for one with a parameter. The text is matched against a fixed list and
-        never evaluated.
+        ``"tanh"``, or ``"leaky_relu(0.1)"`` for one with a parameter, or a formula for :func:`meanfield.from_sympy`
+        such as ``"x*tanh(log(1+exp(x)))"``. The text is never evaluated as Python.
 
     Raises
     ------
     ParameterError
-        If the catalogue has no such activation.
+        If the catalogue has no such activation, and the text is no formula.
 
     Examples
     --------
@@ -48,4 +49,9 @@ def by_name(name: str) -> Activation:
         except ValueError:
             raise ParameterError("activation", f"written as {call[1]}(NUMBER)", repr(name)) from None
     known = ", ".join([*sorted(BY_NAME), *(f"{family}(NUMBER)" for family in FAMILIES)])
-    raise ParameterError("activation", f"one of {known}", repr(name))
+    if name.isidentifier() and len(name) > 1:
+        raise ParameterError("activation", f"one of {known}, or a formula such as x*tanh(x)", repr(name))
+    try:
+        return from_sympy(name)
+    except ParameterError as error:
+        raise ParameterError("activation", f"one of {known}, or {error.expected}", error.got) from None
