@@ -19,3 +19,9 @@ DIFFERENCES = 1e-6
 
 SIGMAS = 5.0
 """Of a Monte Carlo mean from its expectation, in standard errors; seeds are fixed."""
+
+FORMULA = 1e-13
+"""Of formulas evaluated in double precision, relative to their size within a distance of 1: some tens of roundings."""
+
+NUMERICAL_SLOPE = 2e-12
+"""Of slopes of size 1 by interpolation, beside a kink, where differences of 1e-16 are magnified most."""

@@ -75,7 +75,8 @@ def _steepness(program: Program, place: float) -> float:
     """Return about the slope, to which the rounding of the place is multiplied."""
     step = 1e-6 * max(abs(place), 1e-3)
     ends = program(np.array([place - step, place + step]))
-    return float(abs(ends[1] - ends[0]) / (2 * step)) if np.isfinite(ends).all() else 0.0
+    with np.errstate(over="ignore"):
+        return float(abs(ends[1] - ends[0]) / (2 * step)) if np.isfinite(ends).all() else 0.0
 
 
 def _shown(exact: Any, place: float) -> str:

@@ -49,9 +49,12 @@ def find_breaks(node: Node) -> Breaks:
     """
     import mpmath
 
-    places = sorted({place for argument in _switches(node) for place in zeros(compile_tree(argument))})
-    if len(places) > MOST_BREAKS:
-        raise ParameterError("expression", f"a function with at most {MOST_BREAKS} kinks, jumps and poles", len(places))
+    found_places: set[float] = set()
+    for argument in dict.fromkeys(_switches(node)):
+        found_places.update(zeros(compile_tree(argument)))
+        if len(found_places) > MOST_BREAKS:
+            raise _too_many(len(found_places))
+    places = sorted(found_places)
     if not places:
         return Breaks()
     derivatives = [node]
@@ -101,13 +104,19 @@ def zeros(f: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> list[float
     ends = zero & ~isolated & (~np.roll(zero, 1) | ~np.roll(zero, -1))  # of a stretch where it vanishes
     found = [*u[isolated], *u[ends]]
     crossing = np.flatnonzero(sign[:-1] * sign[1:] < 0)
-    found += [_bisect(f, u[i], u[i + 1]) for i in crossing[: MOST_BREAKS + 1]]
+    if crossing.size > MOST_BREAKS:
+        raise _too_many(crossing.size)
+    found += [_bisect(f, u[i], u[i + 1]) for i in crossing]
     size = np.abs(y)
     lowest = 1 + np.flatnonzero((size[1:-1] < size[:-2]) & (size[1:-1] < size[2:]) & ~zero[1:-1])
     lowest = lowest[(sign[lowest - 1] == sign[lowest]) & (sign[lowest] == sign[lowest + 1])]
     for i in lowest[: 2 * MOST_BREAKS]:
         found += _touching(f, u[i - 1], u[i + 1], max(size[i - 1], size[i + 1]))
     return [float(place) + 0.0 for place in found]
+
+
+def _too_many(places: int) -> ParameterError:
+    return ParameterError("expression", f"a function with at most {MOST_BREAKS} kinks, jumps and poles", places)
 
 
 def _bisect(f: Callable[[NDArray[np.float64]], NDArray[np.float64]], a: float, b: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -16,7 +17,23 @@ LONGEST, DEEPEST, LARGEST_EXPONENT, LARGEST_NUMBER = 1000, 100, 1000, 1e100
 
 FUNCTIONS = (
     *("Abs", "Heaviside", "Max", "Min", "Piecewise", "abs", "asinh", "atan", "cos", "cosh", "erf", "erfc", "exp"),
-    *("expm1", "log", "log1p", "max", "min", "relu", "sech", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt"),
+    *(
+        "expm1",
+        "log",
+        "log1p",
+        "max",
+        "maximum",
+        "min",
+        "minimum",
+        "relu",
+        "sech",
+        "sigmoid",
+        "sign",
+        "sin",
+        "sinh",
+        "softplus",
+        "sqrt",
+    ),
     "tanh",
 )
 CONSTANTS = ("E", "pi")
@@ -25,6 +42,8 @@ ACCEPTED = (
     "an expression in one variable, such as x*tanh(log(1+exp(x))), made of numbers, "
     f"{', '.join(CONSTANTS)}, + - * / ** ( ) and the functions {', '.join(FUNCTIONS)}"
 )
+
+_EXTREMA = ("Max", "Min", "max", "min", "maximum", "minimum")
 
 _TOKENS = re.compile(r"(?:\s|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])|[A-Za-z]\w*|\*\*|[<>]=?|[-+*/^(),&|])*")
 
@@ -78,6 +97,14 @@ def _require_shallow(text: str) -> None:
         deepest = max(deepest, depth)
     if deepest > DEEPEST:
         raise ParameterError("expression", f"nested at most {DEEPEST} deep", f"{deepest} open parentheses")
+
+
+def extremum(name: str, *arguments: Any) -> Any:
+    """Return the maximum or minimum as a mere name: SymPy's own compares its arguments, which can take forever."""
+    import sympy
+
+    function = sympy.Function(name, real=True)
+    return functools.reduce(function, sorted(arguments, key=str))
 
 
 class _Reader:
@@ -169,7 +196,7 @@ class _Reader:
         if name == "Piecewise":
             return self.piecewise(node.args, depth)
         arguments = [self.read(argument, depth - 1) for argument in node.args]
-        if len(arguments) < 1 or (len(arguments) > 1 and name not in ("Max", "Min", "max", "min")):
+        if len(arguments) < 1 or (len(arguments) > 1 and name not in _EXTREMA):
             raise self.refuse(f"{name} of {len(arguments)} arguments")
         return self.function(name)(*arguments)
 
@@ -177,11 +204,9 @@ class _Reader:
         sympy = self.sympy
         special: dict[str, Callable[..., Any]] = {
             "abs": sympy.Abs,
-            "max": lambda *y: sympy.Max(*y, evaluate=False),
-            "Max": lambda *y: sympy.Max(*y, evaluate=False),
-            "min": lambda *y: sympy.Min(*y, evaluate=False),
-            "Min": lambda *y: sympy.Min(*y, evaluate=False),
-            "relu": lambda y: sympy.Max(y, 0, evaluate=False),
+            **{name: lambda *y: extremum("maximum", *y) for name in ("max", "Max", "maximum")},
+            **{name: lambda *y: extremum("minimum", *y) for name in ("min", "Min", "minimum")},
+            "relu": lambda y: extremum("maximum", y, sympy.S.Zero),
             "sigmoid": lambda y: 1 / (1 + sympy.exp(-y)),
             "softplus": lambda y: sympy.log(1 + sympy.exp(y)),
             "expm1": lambda y: sympy.exp(y) - 1,

@@ -10,11 +10,13 @@ what they mean is written in ``tree`` and ``program``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
 from ..errors import ParameterError
+from .parse import extremum
 
 
 def prepare(expression: Any) -> Any:
@@ -35,6 +37,8 @@ def prepare(expression: Any) -> Any:
         raise ParameterError("expression", "an expression in one variable", f"{got} in {expression!s:.200}")
     exact = {number: sympy.Rational(repr(float(number))) for number in expression.atoms(sympy.Float)}
     (symbol,) = expression.free_symbols
+    for theirs, ours in ((sympy.Max, "maximum"), (sympy.Min, "minimum")):
+        expression = expression.replace(theirs, functools.partial(extremum, ours))
     return expression.xreplace({symbol: sympy.Symbol("x", real=True), **exact})
 
 
@@ -45,7 +49,7 @@ def safe(expression: Any) -> Any:
     if not expression.args:
         return expression
     arguments = [safe(argument) for argument in expression.args]
-    if isinstance(expression, sympy.Max | sympy.Min | sympy.Piecewise):
+    if isinstance(expression, sympy.Piecewise):
         return expression.func(*arguments, evaluate=False)
     rebuilt = expression.func(*arguments)
     if isinstance(rebuilt, sympy.log):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..errors import ParameterError
 from ..functions import Parity
@@ -16,14 +17,27 @@ from .parse import ACCEPTED, LARGEST_EXPONENT
 LARGEST_TREE = 5000
 """How many nodes the derivatives of a formula may have."""
 
+_NOTHING = Fraction(0)
+_NODES: WeakValueDictionary[tuple[object, ...], Node] = WeakValueDictionary()
 
-@dataclass(frozen=True)
+_remembered = lru_cache(maxsize=1 << 16)  # a formula has its parts in common with its derivatives
+
+
+@dataclass(frozen=True, eq=False)
 class Node:
-    """An operation and its operands; a number has none."""
+    """An operation and its operands; a number has none. Equal nodes are one object, so that comparing costs nothing."""
 
     operation: str
     operands: tuple[Node, ...] = ()
     number: Fraction = Fraction(0)
+
+    def __new__(cls, operation: str, operands: tuple[Node, ...] = (), number: Fraction = _NOTHING) -> Node:
+        """Return the one node that has these parts."""
+        key = (operation, operands, number)
+        node = _NODES.get(key)
+        if node is None:
+            node = _NODES[key] = super().__new__(cls)
+        return node
 
     def walk(self) -> Iterator[Node]:
         """Yield the distinct nodes of the tree, operands first."""
@@ -116,6 +130,7 @@ SMOOTH: dict[str, Callable[[Node], Node]] = {
 """The derivatives of the functions of one argument, beside their jumps."""
 
 
+@_remembered
 def derivative(node: Node) -> Node:
     """Return the derivative, wherever there is one."""
     name, y = node.operation, node.operands
@@ -174,7 +189,7 @@ _RELATIONS = {
     "Not": "not",
 }
 _NAMES = {"Abs": "abs"}
-_OWN = ("expm1", "log1p", "logcosh", "sech", "sigmoid", "logaddexp", "squareplus")
+_OWN = ("expm1", "log1p", "logcosh", "sech", "sigmoid", "logaddexp", "squareplus", "maximum", "minimum")
 
 
 def from_expression(expression: Any) -> Node:
@@ -215,15 +230,9 @@ def _leaf(expression: Any) -> Node:
     return constants[expression]
 
 
-def _folded(name: str) -> Callable[[tuple[Node, ...]], Node]:
-    return lambda operands: functools.reduce(lambda left, right: call(name, left, right), operands)
-
-
 _BUILDERS: dict[str, Callable[[tuple[Node, ...]], Node]] = {
     "Add": lambda operands: add(*operands),
     "Mul": lambda operands: multiply(*operands),
-    "Max": _folded("maximum"),
-    "Min": _folded("minimum"),
     "Heaviside": lambda operands: call("step", operands[0]),  # SymPy's second operand is the value at 0
 }
 
@@ -248,6 +257,7 @@ _ODD = {"sin", "sinh", "tanh", "atan", "asinh", "erf", "sign"}
 _EVEN = {"cos", "cosh", "sech", "logcosh", "abs"}
 
 
+@_remembered
 def parity(node: Node) -> Parity | None:
     """Return the parity, if the rules for sums, products, powers and functions prove one."""
     name, y = node.operation, node.operands
@@ -274,6 +284,7 @@ def parity(node: Node) -> Parity | None:
     return None
 
 
+@_remembered
 def _reflected(node: Node) -> Node:
     """Return the formula at -u."""
     if node == X:
@@ -288,6 +299,7 @@ _NEVER_NEGATIVE = {"exp", "cosh", "abs", "sech", "sigmoid", "logcosh", "step", "
 _SIGN_OF_ARGUMENT = {"sinh", "tanh", "atan", "asinh", "erf", "sign", "expm1", "log1p"}
 
 
+@_remembered
 def is_nonnegative(node: Node) -> bool:
     """Whether the rules for sums, products, powers and functions prove that the formula is nowhere negative."""
     y = node.operands
