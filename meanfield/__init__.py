@@ -10,6 +10,7 @@ from .activations import (
     cosine,
     elu,
     erf,
+    from_sympy,
     gelu,
     hard_tanh,
     hermite,
@@ -24,6 +25,7 @@ from .activations import (
     softplus,
     tanh,
 )
+from .check import check_activation
 from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
@@ -86,11 +88,13 @@ __all__ = [
     "__version__",
     "absolute",
     "analyse",
+    "check_activation",
     "cosine",
     "dual_block",
     "eigenvalue_statistics",
     "elu",
     "erf",
+    "from_sympy",
     "gelu",
     "hard_tanh",
     "hermite",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .derivative import NumericalSlope
 from .errors import ParameterError, require_number, require_sequence
 from .gaussian import Array, GaussianPair
 
@@ -64,7 +65,7 @@ class ScalarFunction:
     value : callable
         Vectorised: an array of any shape in, its values out in the same shape. A constant may return one number.
     kinks : iterable of float
-        Where the slope jumps (0 for relu). Numerical integration splits there.
+        Where the slope jumps (0 for relu), or is itself not smooth. Numerical integration splits there.
     jumps : iterable of float
         Where the value itself jumps (0 for the slope of relu).
     closed_form : ClosedForm, optional
@@ -162,12 +163,21 @@ class Activation:
         How the activation is listed and printed.
     value, slope : ScalarFunction or callable
         phi and phi'. A bare vectorised callable is taken to be smooth; give a ``ScalarFunction`` to declare kinks.
+        Without a slope the library differentiates the value numerically, between its declared kinks and never across
+        one: ``meanfield.derivative.NumericalSlope`` says how accurately. ``mf.from_sympy`` derives slopes exactly.
+
+    Raises
+    ------
+    ParameterError
+        If the slope is left out for a value with declared jumps: a jump has no slope.
 
     Examples
     --------
     >>> cubed = Activation("tanh^3", lambda u: np.tanh(u) ** 3, lambda u: 3 * np.tanh(u) ** 2 / np.cosh(u) ** 2)
     >>> cubed(0.0)
     array(0.)
+    >>> Activation("softsign", lambda u: u / (1 + abs(u)))
+    Activation(softsign, slope by the library)
     """
 
     name: str
@@ -179,18 +189,35 @@ class Activation:
         self,
         name: str,
         value: ScalarFunction | Callable[[NDArray[np.float64]], ArrayLike],
-        slope: ScalarFunction | Callable[[NDArray[np.float64]], ArrayLike],
+        slope: ScalarFunction | Callable[[NDArray[np.float64]], ArrayLike] | None = None,
     ) -> None:
+        value = value if isinstance(value, ScalarFunction) else ScalarFunction(value)
+        slope = _numerical_slope(value) if slope is None else slope
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "value", value if isinstance(value, ScalarFunction) else ScalarFunction(value))
+        object.__setattr__(self, "value", value)
         object.__setattr__(self, "slope", slope if isinstance(slope, ScalarFunction) else ScalarFunction(slope))
+
+    @property
+    def slope_is_derived(self) -> bool:
+        """Whether the slope is the library's numerical derivative of the value."""
+        return isinstance(self.slope.value, NumericalSlope)
 
     def __call__(self, u: ArrayLike) -> NDArray[np.float64]:
         """Evaluate phi at every entry of ``u``."""
         return self.value(u)
 
     def __repr__(self) -> str:
-        return f"Activation({self.name})"
+        return f"Activation({self.name}{', slope by the library' if self.slope_is_derived else ''})"
+
+
+def _numerical_slope(value: ScalarFunction) -> ScalarFunction:
+    if value.jumps:
+        expected = "given for a value that jumps (a jump has no slope; beside it you may mean the slope on either side)"
+        raise ParameterError("slope", expected, "none")
+    opposite = {Parity.EVEN: Parity.ODD, Parity.ODD: Parity.EVEN, None: None}
+    return ScalarFunction(
+        NumericalSlope(value, value.kinks), jumps=value.kinks, scale=value.scale, parity=opposite[value.parity]
+    )
 
 
 def _places(parameter: str, places: Iterable[float]) -> tuple[float, ...]:

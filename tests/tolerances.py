@@ -22,3 +22,8 @@ SIGMAS = 5.0
 
 FUNCTION = 2e-15
 """Of an activation against 60 digits, relative: a few roundings and the rounding of a library's exponential."""
+FORMULA = 1e-13
+"""Of formulas evaluated in double precision, relative to their size within a distance of 1: some tens of roundings."""
+
+NUMERICAL_SLOPE = 2e-12
+"""Of slopes of size 1 by interpolation, beside a kink, where differences of 1e-16 are magnified most."""

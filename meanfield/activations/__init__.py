@@ -13,6 +13,7 @@ from .piecewise_linear import absolute, identity, leaky_relu, relu
 from .polynomial import hermite, monomial
 from .probit import erf
 from .sigmoidal import sigmoid, silu, softplus, tanh
+from .symbolic import from_sympy
 
 __all__ = [
     "BY_NAME",
@@ -23,6 +24,7 @@ __all__ = [
     "cosine",
     "elu",
     "erf",
+    "from_sympy",
     "gelu",
     "hard_tanh",
     "hermite",

@@ -17,6 +17,7 @@ from .piecewise_linear import absolute, identity, leaky_relu, relu
 from .polynomial import hermite, monomial
 from .probit import erf
 from .sigmoidal import sigmoid, silu, softplus, tanh
+from .symbolic import from_sympy
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,18 @@ _CALL = re.compile(r"(\w+)\(([^()]*)\)")
 
 
 def by_name(name: str) -> Activation:
-    """Return an activation of the catalogue by its name.
+    """Return an activation of the catalogue by its name, or the one that a formula describes.
 
     Parameters
     ----------
     name : str
-        ``"tanh"``, or ``"leaky_relu(0.1)"`` for one with a parameter. The text is matched against a fixed list and
-        never evaluated.
+        ``"tanh"``, or ``"leaky_relu(0.1)"`` for one with a parameter, or a formula for :func:`meanfield.from_sympy`
+        such as ``"x*tanh(log(1+exp(x)))"``. The text is never evaluated as Python.
 
     Raises
     ------
     ParameterError
-        If the catalogue has no such activation.
+        If the catalogue has no such activation, and the text is no formula.
 
     Examples
     --------
@@ -77,7 +78,12 @@ def by_name(name: str) -> Activation:
             raise ParameterError("activation", f"written as {call[1]}(NUMBER)", repr(name)) from None
         return FAMILIES[call[1]].make(parameter)
     known = ", ".join([*sorted(BY_NAME), *(f"{family}(NUMBER)" for family in FAMILIES)])
-    raise ParameterError("activation", f"one of {known}", repr(name))
+    if name.isidentifier() and len(name) > 1:
+        raise ParameterError("activation", f"one of {known}, or a formula such as x*tanh(x)", repr(name))
+    try:
+        return from_sympy(name)
+    except ParameterError as error:
+        raise ParameterError("activation", f"one of {known}, or {error.expected}", error.got) from None
 
 
 def _number(text: str) -> float:

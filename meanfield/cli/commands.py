@@ -55,6 +55,7 @@ def analyse_command(
     Examples:
       meanfield analyse --activation tanh --weight-variance 3 --bias-variance 0.64
       meanfield analyse --activation tanh --activation relu --width-ratios 1,2,1 --outputs 10
+      meanfield analyse --activation "x*tanh(log(1+exp(x)))"
       meanfield analyse --output-normalization mean --width 1000 --samples 10
     """
     samples = width if samples is None else samples

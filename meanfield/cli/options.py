@@ -34,9 +34,9 @@ _OPTIONS = (
         multiple=True,
         default=("relu",),
         show_default=True,
-        metavar="NAME",
+        metavar="NAME|FORMULA",
         help="Activation of every hidden layer; give it once for each hidden layer if they differ. "
-        "`meanfield activations` lists the names.",
+        "`meanfield activations` lists the names; a formula is one like x*tanh(log(1+exp(x))).",
     ),
     click.option("--depth", type=int, help="L, the layers of weights.  [default: 3, or as many as are described]"),
     _numbers_option("--weight-variance", "2", "sigma_w^2, or one for each layer of weights."),

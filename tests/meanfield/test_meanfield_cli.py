@@ -118,6 +118,17 @@ def test_order_parameters_are_printed_where_no_theorem_applies(meanfield: Comman
         assert err.count("\n") == 1
 
 
+def test_analyse_takes_a_formula(meanfield: Command) -> None:
+    code, out, _ = meanfield("analyse", "--activation", "x*Heaviside(x)", "--json")
+    assert code == 0
+    assert json.loads(out)["kappa"]["same"] == pytest.approx(1.5)
+    assert json.loads(out)["network"]["activations"] == ["x*Heaviside(x)"] * 2
+    code, _, err = meanfield("analyse", "--activation", "().__class__")
+    assert code == 2
+    assert "'--activation': it must be one of absolute, erf" in err
+    assert err.count("\n") == 1
+
+
 def test_help_teaches(meanfield: Command) -> None:
     assert "analyse" in meanfield()[1]
     code, out, _ = meanfield("analyse", "--help")
