@@ -6,6 +6,7 @@ plain function over frozen records, and ``analyse`` runs them all. Its experimen
 
 from ._version import __version__
 from .activations import absolute, erf, identity, leaky_relu, relu, sigmoid, tanh
+from .batch_norm import batch_norm_parameters
 from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
@@ -16,12 +17,17 @@ from .network import HiddenNormalization, Network, OutputNormalization
 from .order_parameters import OrderParameters, propagate
 from .quadrature import (
     AUTO,
+    SPHERE,
     Auto,
     Estimate,
     Exact,
     GaussHermite,
+    Gegenbauer,
     Method,
     Panels,
+    SphereAuto,
+    SphereMethod,
+    SpherePanels,
     Trapezoid,
     mean,
     overlap,
@@ -32,6 +38,7 @@ from .report import Report, analyse
 
 __all__ = [
     "AUTO",
+    "SPHERE",
     "Activation",
     "AssumptionError",
     "Auto",
@@ -44,6 +51,7 @@ __all__ = [
     "Exchangeable",
     "GaussHermite",
     "GaussianPair",
+    "Gegenbauer",
     "HiddenNormalization",
     "LearningRateBound",
     "Method",
@@ -58,10 +66,14 @@ __all__ = [
     "Regime",
     "Report",
     "ScalarFunction",
+    "SphereAuto",
+    "SphereMethod",
+    "SpherePanels",
     "Trapezoid",
     "__version__",
     "absolute",
     "analyse",
+    "batch_norm_parameters",
     "dual_block",
     "eigenvalue_statistics",
     "erf",
