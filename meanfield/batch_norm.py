@@ -15,9 +15,9 @@ def batch_norm_parameters(
 ) -> Pair[float]:
     r"""Return qhat_BN: the order parameters of a hidden layer whose preactivations are batch-normalised.
 
-    One unit gives T preactivations, of mean 0 and variance 1 over the samples. Before normalisation they were Gaussian and
-    exchangeable, so they are uniform on the sphere of radius sqrt(T) in the T - 1 dimensions orthogonal to (1, .., 1),
-    whatever the variances of weights and biases and the layers below:
+    One unit gives T preactivations, of mean 0 and variance 1 over the samples. Before normalisation they were Gaussian
+    and exchangeable, so they are uniform on the sphere of radius sqrt(T) in the T - 1 dimensions orthogonal to
+    (1, .., 1), whatever the variances of weights and biases and the layers below:
 
         qhat_t = E phi(u_t)^2,    qhat_st = E phi(u_s) phi(u_t),    E u_t^2 = 1,    E u_s u_t = -1/(T - 1).
 
@@ -45,8 +45,9 @@ def batch_norm_parameters(
 
     Notes
     -----
-    The paper prints the variance as the denominator of (S.68) and (S.69). It must be its root: only then is the integral
-    independent of the scale of the preactivations, and 1/2 for relu, as (S.70) says (``test_the_denominator_is_the_root``).
+    The paper prints the variance as the denominator of (S.68) and (S.69). It must be its root: only then is the
+    integral independent of the scale of the preactivations, and 1/2 for relu, as (S.70) implies
+    (``test_the_denominator_is_the_root``).
 
     Equations: (S.66)-(S.70)
 
@@ -56,7 +57,7 @@ def batch_norm_parameters(
     >>> import meanfield as mf
     >>> qhat = mf.batch_norm_parameters(mf.relu, samples=10)
     >>> round(qhat.same, 12), round(qhat.cross, 12)
-    (0.5, 0.132103279493)
+    (0.5, 0.132360617737)
     >>> limit = mf.batch_norm_parameters(mf.relu, samples=math.inf)
     >>> round(limit.cross, 12)  # 1/(2 pi)
     0.159154943092

@@ -17,13 +17,13 @@ from ...gaussian import Array
 from ..method import Estimate
 from .law import Law, gauss
 from .method import SphereMethod, inherited
-from .resolved import ORDER, Resolved
+from .resolved import Resolved
 
 _LEVELS = (32, 96, 256)
 """Numbers of terms that are tried, one after the other."""
 
-_PHASE = 20.0
-"""By how much a polynomial may turn on a panel: then 32 nodes still integrate it with a function resolved by 32 terms."""
+_NODES, _PHASE = 32, 10.0
+"""Of a panel, and by how much a polynomial may turn on it: 32 nodes integrate it times what 24 terms resolve."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Gegenbauer(SphereMethod):
     >>> import meanfield as mf
     >>> estimate = mf.Gegenbauer().overlap(mf.tanh, dimension=9, cosine=-1 / 9)
     >>> round(estimate.value, 13), estimate.error < 1e-13
-    (-0.0402780036447, True)
+    (-0.042984578659, True)
     """
 
     def accepts(
@@ -77,7 +77,7 @@ def coefficients(f: Resolved, terms: int) -> tuple[Array, int]:
     """Return f_n = E f(u) p_n(u) for n < terms, and how many values of f it took."""
     # in a unit of x, p_n turns by sqrt(n) where n is below d, by n/sqrt(d) where it is above
     edges = _cut(f.edges, _PHASE / math.sqrt(terms * (1 + terms / f.law.dimension)))
-    x, lengths = gauss(edges, ORDER)
+    x, lengths = gauss(edges, _NODES)
     x, lengths = x.ravel(), lengths.ravel()
     u = f.law.coordinate(x)
     weighted = f.law.weigh(x, lengths) * f.f(u)

@@ -19,6 +19,8 @@ from .resolved import Resolved, resolve
 _ROUNDOFF = 4 * ROUNDING
 """Relative to the scale."""
 
+_ONE = ScalarFunction(lambda u: 1.0, scale=1e9)
+
 
 @dataclass(frozen=True)
 class SphereMethod(ABC):
@@ -62,7 +64,7 @@ class SphereMethod(ABC):
             return _plain(_at_poles(f).mean(), 0.0, 2)
         resolved = self._resolve(f, dimension)
         rms = math.sqrt(resolved.square)
-        error = float(resolved.lost.sum()) + math.sqrt(resolved.beyond) * rms
+        error = resolved.lost(self._resolve(_ONE, dimension))
         return self._accept(resolved.mean, error, rms, resolved.evaluations)
 
     def second_moment(self, f: ScalarFunction | Activation, *, dimension: float) -> Estimate:
@@ -73,8 +75,7 @@ class SphereMethod(ABC):
         if dimension == 1:
             return _plain((_at_poles(f) ** 2).mean(), 0.0, 2)
         resolved = self._resolve(f, dimension)
-        error = float(2 * resolved.lost @ resolved.largest) + resolved.beyond * resolved.square
-        return self._accept(resolved.square, error, resolved.square, resolved.evaluations)
+        return self._accept(resolved.square, 2 * resolved.lost(resolved), resolved.square, resolved.evaluations)
 
     def overlap(
         self,
@@ -139,14 +140,8 @@ class SphereMethod(ABC):
 
 
 def inherited(f: Resolved, g: Resolved) -> float:
-    """Return the error of E f(u) g(v) that comes from what is lost of f and of g, and from what is beyond the range.
-
-    Where f is lost, at a latitude x, g(v) is taken to be as large as it is anywhere up to three units further out.
-    """
-    scale = math.sqrt(f.square * g.square)
-    parts = ((f, g),) if f is g else ((f, g), (g, f))
-    lost = sum(float(a.lost @ b.within(np.abs(a.edges).max(axis=-1) + 3)) for a, b in parts)
-    return (2 * lost if f is g else lost) + (math.sqrt(f.beyond) + math.sqrt(g.beyond)) * scale
+    """Return the error of E f(u) g(v) that no method can do anything about, since it is in f and g."""
+    return 2 * f.lost(f) if f is g else f.lost(g) + g.lost(f)
 
 
 def require_dimension(dimension: float) -> float:

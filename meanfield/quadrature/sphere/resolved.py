@@ -8,7 +8,7 @@ closed in upon by bisection; then the panels are made anew, with a break where i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -20,7 +20,7 @@ from ...functions import ScalarFunction
 from ...gaussian import Array
 from .law import LONGEST, Law, gauss, legendre_series
 
-ORDER = 32
+ORDER = 24
 """Nodes of a panel."""
 
 _REACH, _WIDEST = 12.0, 37.0
@@ -34,6 +34,9 @@ _GAP = 1 / 100
 
 _GENERATIONS = 60
 """A double is exhausted by that many bisections."""
+
+_HUGE = 1e150
+"""What can still be squared."""
 
 _ROUNDING = 4e-15
 """Of the end of a series of 32 terms, relative to the values."""
@@ -58,11 +61,13 @@ class Resolved:
     """The probability of every node, shape (panels, ORDER)."""
     values: Array
     """In the same shape."""
-    lost: Array
-    """By how much the integral of f over each panel may be wrong."""
+    wrong: Array
+    """By how much f may be wrong on each panel."""
     beyond: float
     """At most this share of E f^2 is beyond the range."""
     evaluations: int
+    around: Resolved | None = None
+    """The panels that closed in upon undeclared breaks: the true ones are only near those that were found."""
 
     @property
     def mean(self) -> float:
@@ -78,6 +83,24 @@ class Resolved:
     def largest(self) -> Array:
         """The largest absolute value on each panel."""
         return np.asarray(np.abs(self.values).max(axis=-1))
+
+    @property
+    def mass(self) -> Array:
+        """The probability of each panel."""
+        return np.asarray(self.weights.sum(axis=-1))
+
+    def lost(self, other: Resolved) -> float:
+        """Return by how much E f(u) g(v) may be wrong because f is, and because it is cut off; g is ``other``.
+
+        What is wrong everywhere is bounded by Cauchy-Schwarz. What is wrong in one place, around a break that was not
+        declared, is bounded better by the size of g, taken from latitudes up to three units further out.
+        """
+        rms = math.sqrt(other.square)
+        everywhere = math.sqrt(float(self.wrong**2 @ self.mass)) * rms
+        near = other.within(np.abs(self.edges).max(axis=-1) + 3)
+        in_one_place = float(self.wrong * self.mass @ near)
+        around = 0.0 if self.around is None else self.around.lost(other)
+        return min(everywhere, in_one_place) + around + math.sqrt(self.beyond * self.square) * rms
 
     def within(self, distance: Array) -> Array:
         """Return the largest absolute value at latitudes of no more than ``distance``."""
@@ -108,10 +131,7 @@ def resolve(f: ScalarFunction, law: Law, *, tolerance: float, largest: int) -> R
     if not found.size:
         return resolved
     again, _ = _resolve(f, law, np.union1d(breaks, found), min(reach, law.pole), tolerance, largest)
-    # the true break is only near the one that was found: what lies between is lost in the new panels too
-    holder = np.searchsorted(again.edges[:, 1], resolved.edges.mean(axis=-1)).clip(max=len(again.edges) - 1)
-    np.maximum.at(again.lost, holder, resolved.lost)
-    return again
+    return replace(again, around=resolved)
 
 
 def _resolve(
@@ -195,18 +215,20 @@ def _panels(f: ScalarFunction, law: Law, edges: Array, probes: int) -> _Panels:
         off = _finite(f(law.coordinate(between)), law, between) - coefficients @ basis
         rest = np.maximum(rest, np.abs(off).max(axis=-1))
     size = np.abs(values).max(axis=-1)
-    step = np.abs(np.diff(values)).max(axis=-1) / np.maximum(np.diff(x).min(axis=-1), 1e-300)
-    steep = np.minimum(3e-16 * np.abs(edges).max(axis=-1) * step, size)
+    slope = np.abs(np.diff(values) / np.maximum(np.diff(x), 1e-300)).max(axis=-1)
+    steep = np.minimum(1.2e-16 * np.abs(edges).max(axis=-1) * slope, size)
     broken = (rest > _BROKEN * np.abs(coefficients[:, 1:]).max(axis=-1)) & (rest > 2 * _ROUNDING * size)
+    rest = np.where(broken, ORDER * rest, rest)  # a series that falls off slowly is wrong by all that follows its end
     return _Panels(edges, law.weigh(x, lengths), values, rest, _ROUNDING * size, steep, broken)
 
 
 def _finite(values: Array, law: Law, x: Array) -> Array:
-    if not np.isfinite(values).all():
-        place = float(law.coordinate(x[~np.isfinite(values)])[0])
+    good = np.abs(values) < _HUGE
+    if not good.all():
+        place = float(law.coordinate(x[~good])[0])
         raise QuadratureError(
-            f"the function is not finite everywhere (at {place:.6g}), so its integral may not exist; give a function "
-            "that is finite on the whole sphere"
+            f"the function is not finite everywhere, or exceeds {_HUGE:g} (at {place:.6g}), so its integrals may not "
+            "exist; give a function that is finite on the whole sphere"
         )
     return values
 
@@ -231,12 +253,26 @@ def _together(
     joined = _Panels(*(np.concatenate(arrays) for arrays in zip(*(vars(part).values() for part in done), strict=True)))
     panels = joined.some(np.argsort(joined.edges[:, 0]))
     at_break = np.isin(panels.edges, breaks).any(axis=-1)
-    found = panels.edges[panels.broken & ~at_break].mean(axis=-1)
+    found = np.union1d(panels.edges[panels.broken & ~at_break].mean(axis=-1), np.setdiff1d(_on_edges(panels), breaks))
     features = np.union1d(np.setdiff1d(panels.edges, first), breaks)
-    # rounding of the values is the same for every method, and in the error of each; it is not lost here
-    unresolved = np.where(panels.unresolved > panels.rounding, panels.unresolved, 0.0)
-    lost = np.maximum(unresolved, panels.steep) * panels.mass
+    # rounding of the values is in the error of every method; it does not make the function wrong
+    wrong = np.maximum(np.where(panels.unresolved > panels.rounding, panels.unresolved, 0.0), panels.steep)
     ends = panels.square[[0, -1]].sum() if panels.edges[-1, 1] < law.pole else 0.0
     beyond = ends / panels.square.sum() if ends else 0.0
-    whole = (panels.edges, breaks, features, panels.weights, panels.values, lost, float(beyond), evaluations)
+    whole = (panels.edges, breaks, features, panels.weights, panels.values, wrong, float(beyond), evaluations)
     return Resolved(f, law, *whole), found
+
+
+def _on_edges(panels: _Panels) -> Array:
+    """Return the edges at which value, slope or curvature differ between the sides: there a break lay on an edge."""
+    k = np.arange(ORDER)
+    series = panels.values @ legendre_series(ORDER)
+    half = np.diff(panels.edges)[:, 0] / 2
+    different = np.zeros(len(half) - 1, dtype=bool)
+    at_end = np.ones(ORDER)  # of a derivative of the k-th polynomial at 1
+    for order, tolerance in enumerate((1e-11, 1e-8, 1e-5)):
+        left, right = series @ (at_end * (-1.0) ** (k + order)) / half**order, series @ at_end / half**order
+        size = panels.largest / half**order
+        different |= np.abs(left[1:] - right[:-1]) > tolerance * np.maximum(size[1:], size[:-1])
+        at_end *= (k - order) * (k + order + 1) / (2 * order + 2)
+    return panels.edges[1:, 0][different]
