@@ -70,7 +70,8 @@ def batch_norm_parameters(
 
 
 def _samples(samples: float) -> float:
-    if isinstance(samples, float) and samples == math.inf:
+    unbounded: object = samples
+    if isinstance(unbounded, float) and unbounded == math.inf:
         return math.inf
     try:
         return require_integer("samples", samples, at_least=2)  # type: ignore[arg-type]

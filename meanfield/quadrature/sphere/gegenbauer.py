@@ -1,8 +1,9 @@
 """The series of Gegenbauer polynomials: E f(u) g(v) = sum_n f_n g_n P_n(cosine), by the theorem of Funk and Hecke.
 
-f_n = E f(u) p_n(u) are the coefficients in the polynomials that are orthonormal under the law of u (Chebyshev for d = 2,
-Legendre for d = 3, Hermite in the limit), and P_n is the same polynomial, normalised to P_n(1) = 1. By Cauchy-Schwarz
-what is left out beyond N terms is at most max_{n >= N} |P_n(c)| sqrt(tail_f tail_g), tail_f = E f^2 - sum_{n < N} f_n^2.
+f_n = E f(u) p_n(u) are the coefficients in the polynomials that are orthonormal under the law of u (Chebyshev for
+d = 2, Legendre for d = 3, Hermite in the limit), and P_n is the same polynomial, normalised to P_n(1) = 1. By
+Cauchy-Schwarz what is left out beyond N terms is at most max_{n >= N} |P_n(c)| sqrt(tail_f tail_g), with
+tail_f = E f^2 - sum_{n < N} f_n^2.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def max_beyond(cosine: float, dimension: int, terms: int) -> Array:
     n = np.arange(1, terms + 1)
     off = p[:-1] - cosine * p[1:]
     s = p[1:] ** 2 + n / (n + dimension - 2) * off**2 / ((1 - cosine) * (1 + cosine))
-    return np.minimum(1.0, np.sqrt(np.append(1.0, s)))
+    return np.asarray(np.minimum(1.0, np.sqrt(np.append(1.0, s))))
 
 
 def _tail(f: Resolved, a: Array) -> float:
@@ -124,7 +125,7 @@ def _tail(f: Resolved, a: Array) -> float:
 
 
 def _ladder(law: Law, terms: int) -> Array:
-    """Return the numbers by which multiplication with u goes from p_{n-1} to p_n, n = 0 .. terms; sqrt(n) in the limit."""
+    """Return the factors by which u p_{n-1} leads to p_n, n = 0 .. terms: sqrt(n) for large d."""
     d = float(law.dimension)
     n = np.arange(2.0, terms + 1)
     return np.concatenate([[0.0, 1.0], np.sqrt(d / (2 * n + d - 2) * n * ((n + d - 3) / (2 * n + d - 4)))])

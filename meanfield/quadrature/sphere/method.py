@@ -146,7 +146,8 @@ def inherited(f: Resolved, g: Resolved) -> float:
 
 def require_dimension(dimension: float) -> float:
     """Return a dimension: an integer of at least 1, or infinity."""
-    if isinstance(dimension, float) and dimension == math.inf:
+    unbounded: object = dimension
+    if isinstance(unbounded, float) and unbounded == math.inf:
         return math.inf
     try:
         return require_integer("dimension", dimension, at_least=1)  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """Panels in the latitudes of u and, at every u, of v: for any function, in any dimension.
 
 Given u = sqrt(d) sin(y), v = sqrt(d) (c sin(y) + s cos(y) t), s = sqrt(1 - c^2), where sqrt(d - 1) t has the law of a
-coordinate in one dimension less; for d = 2, t is 1 or -1. As a function of y the inner integral G(y) = E[g(v) | u] is smooth
-but for the y at which a kink or jump of g enters or leaves the range of v, |sin^-1 v/sqrt(d)| being y + alpha or y - alpha,
-alpha = arccos(c): there it may have a square root (d odd) or a jump (d = 2), to which the substitution y = y_k +- z^2 adapts.
+coordinate in one dimension less; for d = 2, t is 1 or -1. The inner integral G(y) = E[g(v) | u] is smooth but for the y
+at which a kink or jump of g enters or leaves the range of v, which in latitudes ends at y + alpha and y - alpha,
+alpha = arccos(c). There G may have a square root (d odd) or a jump (d = 2): the substitution y = y_k +- z^2 adapts.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Given:
 
 
 def _ends(panels: Array, singular: Array, split: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Return panels cut at the singular places and the splits; 1 where the right end is singular, -1 the left, 0 none."""
+    """Return panels cut at singular places and splits, and which end is singular: 1 right, -1 left, 0 neither."""
     low, high = panels[0, 0], panels[-1, 1]
     places = np.concatenate([panels.ravel(), singular, split[(split > low) & (split < high)]])
     places = np.unique(places)

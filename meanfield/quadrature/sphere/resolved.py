@@ -107,7 +107,7 @@ class Resolved:
         inner = np.abs(self.edges).min(axis=-1)
         order = np.argsort(inner)
         largest = np.maximum.accumulate(self.largest[order])
-        return largest[np.searchsorted(inner[order], distance, side="right").clip(1) - 1]
+        return np.asarray(largest[np.searchsorted(inner[order], distance, side="right").clip(1) - 1])
 
 
 def resolve(f: ScalarFunction, law: Law, *, tolerance: float, largest: int) -> Resolved:
@@ -200,7 +200,7 @@ class _Panels:
     def square(self) -> Array:
         return np.asarray((self.weights * self.values**2).sum(axis=-1))
 
-    def some(self, chosen: Array) -> _Panels:
+    def some(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> _Panels:
         return _Panels(*(array[chosen] for array in vars(self).values()))
 
 
