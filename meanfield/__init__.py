@@ -25,6 +25,7 @@ from .activations import (
     softplus,
     tanh,
 )
+from .batch_norm import batch_norm_parameters
 from .check import check_activation
 from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
 from .errors import AssumptionError, ParameterError, QuadratureError
@@ -36,15 +37,20 @@ from .network import HiddenNormalization, Network, OutputNormalization
 from .order_parameters import OrderParameters, propagate
 from .quadrature import (
     AUTO,
+    SPHERE,
     Auto,
     CosineSeries,
     Estimate,
     Exact,
     GaussHermite,
+    Gegenbauer,
     HermiteSeries,
     Method,
     Panels,
     Reference,
+    SphereAuto,
+    SphereMethod,
+    SpherePanels,
     Trapezoid,
     mean,
     overlap,
@@ -55,6 +61,7 @@ from .report import Report, analyse
 
 __all__ = [
     "AUTO",
+    "SPHERE",
     "Activation",
     "AssumptionError",
     "Auto",
@@ -68,6 +75,7 @@ __all__ = [
     "Exchangeable",
     "GaussHermite",
     "GaussianPair",
+    "Gegenbauer",
     "HermiteSeries",
     "HiddenNormalization",
     "LearningRateBound",
@@ -84,10 +92,14 @@ __all__ = [
     "Regime",
     "Report",
     "ScalarFunction",
+    "SphereAuto",
+    "SphereMethod",
+    "SpherePanels",
     "Trapezoid",
     "__version__",
     "absolute",
     "analyse",
+    "batch_norm_parameters",
     "check_activation",
     "cosine",
     "dual_block",

@@ -1,4 +1,4 @@
-"""Gaussian integrals: the only folder that integrates, with one file for each method.
+"""The integrals: the only folder that integrates, with one file for each method.
 
 ``mean``, ``second_moment`` and ``overlap`` are all that the theory needs. Each method gives the same three with an
 error estimate; ``AUTO`` chooses among them. No method knows an activation: it sees values, kinks and closed forms.
@@ -13,21 +13,27 @@ from .integrals import mean, overlap, second_moment
 from .method import QUANTITIES, Estimate, Method, Quantity
 from .panels import Panels
 from .reference import Reference
+from .sphere import SPHERE, Gegenbauer, SphereAuto, SphereMethod, SpherePanels
 from .trapezoid import Trapezoid
 
 __all__ = [
     "AUTO",
     "QUANTITIES",
+    "SPHERE",
     "Auto",
     "CosineSeries",
     "Estimate",
     "Exact",
     "GaussHermite",
+    "Gegenbauer",
     "HermiteSeries",
     "Method",
     "Panels",
     "Quantity",
     "Reference",
+    "SphereAuto",
+    "SphereMethod",
+    "SpherePanels",
     "Trapezoid",
     "mean",
     "overlap",

@@ -30,6 +30,9 @@ _LONG, _MIDDLING = 16.0, 2.2
 _FINE, _GRADED = 3.0, 5.0
 """Panels, in units of the noise, on which 16 nodes integrate its density, and T g where g has a kink or jump."""
 
+_LONGER = 2.01
+"""How much longer than the panels of g those may be on which T g is integrated."""
+
 _UNDERFLOW = 1e-300
 
 
@@ -128,7 +131,8 @@ def _outer_panels(f: Resolved, smoothed: Smoothed) -> Array:
     done = []
     while len(panels):
         length = np.abs(smoothed.slope) * (panels[:, 1] - panels[:, 0])
-        fine = (smoothed.room(panels) >= _MIDDLING) | (length <= _GRADED * smoothed.noise)
+        room = smoothed.room(panels)
+        fine = (length <= _GRADED * smoothed.noise) | (room >= _MIDDLING) & (length <= _LONGER * room * smoothed.noise)
         done.append(panels[fine])
         panels = bisected(panels[~fine])
     return np.concatenate(done)
@@ -137,7 +141,8 @@ def _outer_panels(f: Resolved, smoothed: Smoothed) -> Array:
 def _rest(integrand: Array) -> Array:
     """Return what the Gauss rule with 16 nodes misses, from how fast its series of 16 terms falls off."""
     coefficients = np.abs(integrand @ _series())
-    tail, size = coefficients[:, -3:].max(axis=-1), coefficients.max(axis=-1)
+    # not in comparison with the constant: on a short panel that would pass anything
+    tail, size = coefficients[:, -3:].max(axis=-1), coefficients[:, 1:].max(axis=-1)
     return np.asarray(4 * tail * tail / np.maximum(size, _UNDERFLOW))
 
 
