@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class GaussianPair:
             raise ParameterError("covariance", "of a shape that broadcasts with the variances", shapes) from error
         if not (np.abs(b) <= limit).all():
             b = _clipped(b, np.asarray(limit))
+        b = b + 0.0  # of -0.0 the angle would be pi
         for name, array in (("variance", a), ("other_variance", other), ("covariance", b)):
             object.__setattr__(self, name, number(np.broadcast_to(array, shape)))
 
@@ -86,10 +88,10 @@ class GaussianPair:
             object.__setattr__(chosen, name, getattr(self, name)[index])
         return chosen
 
-    @property
+    @cached_property
     def determinant(self) -> Any:
         """Var u Var v - (E uv)^2 of the given doubles; never formed from a rounded correlation."""
-        a, other, b = self.variance, self.other_variance, np.abs(self.covariance)
+        a, other, b = compact(self.variance), compact(self.other_variance), self.covariance
         equal = (a - b) * (a + b)
         if np.all(a == other):
             return number(equal)
@@ -98,10 +100,21 @@ class GaussianPair:
         unequal = np.maximum(0.0, (product - square) + (product_error - square_error))
         return number(np.where(a == other, equal, unequal))
 
-    @property
+    @cached_property
+    def root(self) -> Any:
+        """The root of the determinant."""
+        return number(np.sqrt(self.determinant))
+
+    @cached_property
     def angle(self) -> Any:
-        """The angle arccos(correlation), in [0, pi]; accurate also where the correlation is close to 1 or -1."""
-        return number(np.arctan2(np.sqrt(self.determinant), self.covariance))
+        """The angle arccos(correlation), in [0, pi]; accurate also where the correlation is close to 1 or -1.
+
+        Where a variance is 0 it is pi/2, as for any pair without correlation.
+        """
+        angle = np.arctan2(self.root, self.covariance)
+        if not (np.all(compact(self.variance)) and np.all(compact(self.other_variance))):
+            angle = np.where(np.equal(self.covariance, 0), np.pi / 2, angle)
+        return number(angle)
 
     @property
     def correlation(self) -> Any:
@@ -138,6 +151,11 @@ def number(value: ArrayLike) -> Any:
     """Return an array as it is, and an array of no dimension as a float."""
     array = np.asarray(value, dtype=np.float64)
     return array if array.ndim else float(array)
+
+
+def compact(array: Any) -> Any:
+    """Return the one number of an array that holds it many times by broadcasting, else the array."""
+    return array[:1] if isinstance(array, np.ndarray) and array.strides == (0,) else array
 
 
 def require_variance(parameter: str, value: ArrayLike) -> Array:

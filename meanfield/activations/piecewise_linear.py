@@ -19,7 +19,6 @@ from ..errors import ParameterError, require_number
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
 from . import precise
-from .bivariate import with_density
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,10 @@ class _Ramp:
         return (self.p**2 + self.n**2) / 2 * variance
 
     def overlap(self, pair: GaussianPair) -> Array:
-        theta, root, b = pair.angle, np.sqrt(pair.determinant), pair.covariance
-        same_sign = (root + (math.pi - theta) * b) / (2 * math.pi)  # E u_+ v_+ = E u_- v_-
-        opposite_sign = (root - theta * b) / (2 * math.pi)  # E u_+ v_- = E u_- v_+
-        return np.asarray((self.p**2 + self.n**2) * same_sign - 2 * self.p * self.n * opposite_sign)
+        # (p^2 + n^2) E u_+ v_+ - 2 p n E u_+ v_-, with E u_+ v_- = (root - theta b) / (2 pi) and E uv = b the rest
+        bent = (self.p - self.n) ** 2 / (2 * math.pi)
+        straight = (self.p**2 + self.n**2) / 2
+        return np.asarray(bent * (pair.root - pair.angle * pair.covariance) + straight * pair.covariance)
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,8 @@ class _Step:
         return np.full_like(variance, (self.p**2 + self.n**2) / 2)
 
     def overlap(self, pair: GaussianPair) -> Array:
-        theta = with_density(pair).angle
-        same_sign, opposite_sign = (math.pi - theta) / (2 * math.pi), theta / (2 * math.pi)
-        return np.asarray((self.p**2 + self.n**2) * same_sign + 2 * self.p * self.n * opposite_sign)
+        # (p^2 + n^2) P(u > 0, v > 0) + 2 p n P(u > 0, v < 0), and P(u > 0, v < 0) = theta / (2 pi)
+        return np.asarray((self.p**2 + self.n**2) / 2 - (self.p - self.n) ** 2 / (2 * math.pi) * pair.angle)
 
 
 def _closed_form(f: _Ramp | _Step) -> ClosedForm:

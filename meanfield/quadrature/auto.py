@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError, QuadratureError
 from ..functions import Activation, ScalarFunction
-from ..gaussian import Array, GaussianPair
+from ..gaussian import Array, GaussianPair, compact
 from .cosine_series import CosineSeries
 from .exact import Exact
 from .hermite_series import HermiteSeries
@@ -19,7 +19,7 @@ from .method import QUANTITIES, Estimate, Method, Quantity, as_function, fill_in
 from .panels import Panels
 from .trapezoid import Trapezoid
 
-Indices = NDArray[np.intp]
+Indices = NDArray[np.intp] | slice
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ class Auto(Method):
         self, methods: list[Method], size: int, attempt: Callable[[Method, Indices], Estimate]
     ) -> Estimate:
         """Let the methods try in turn, each what those before it did not reach."""
-        estimates, left = unknown(size), np.arange(size)
+        estimates: Estimate | None = None
+        left: Indices = slice(None)
         for method in methods:
             try:
                 found = attempt(method, left)
@@ -130,13 +131,17 @@ class Auto(Method):
                 if method is methods[-1]:
                     raise
                 continue
+            missed = ~compact(method.reached(found))
+            if estimates is None and not missed.any():
+                return found
+            estimates = estimates or unknown(size)
             fill_in(estimates, left, found)
-            left = left[~method.reached(found)]
-            if not left.size:
+            missing = np.arange(size)[left][np.broadcast_to(missed, np.shape(found.value))]
+            if not missing.size:
                 break
-        else:
-            methods[-1].check(estimates)
-        return estimates
+            left = missing
+        assert estimates is not None  # the last method raises or returns
+        return methods[-1].check(estimates)
 
 
 AUTO = Auto()

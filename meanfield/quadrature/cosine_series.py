@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from numpy.polynomial import Chebyshev, Polynomial, chebyshev
 from scipy import fft
 
 from ..errors import require_integer
@@ -21,16 +21,16 @@ from ..gaussian import Array, GaussianPair
 from .method import ROUNDING, Estimate, Method, Quantity, unknown
 from .trapezoid import Trapezoid
 
-_FEWEST = 64
-"""Terms of the first series that is tried; then twice as many, and so on."""
+_FEWEST, _TERMS = 64, 55
+"""Terms of the first series that is tried: of this many for each width of the strip in a standard deviation."""
 
-_DEGREE, _CELLS_PER_TERM = 7, 4
-"""Of the polynomials, and how short their cells are: half a wave of the last term then spans four of them."""
+_DEGREE, _CELLS_PER_TERM = 5, 12
+"""Of the polynomials, and how short their cells are: half a wave of the last term spans twelve of them."""
 
 _PAYS = 4
 """How many overlaps for each term of the first series must be asked for."""
 
-_BLOCK = 2**13
+_BLOCK = 2**15
 """Entries that stay in cache."""
 
 
@@ -79,7 +79,7 @@ class CosineSeries(Method):
             return unknown(pair.size)
         a, other = float(pair.variance[0]), float(pair.other_variance[0])
         limit = math.sqrt(a) * math.sqrt(other) if a != other else a
-        count = _FEWEST
+        count = max(_first_count(f, a), _first_count(g, other))
         while count <= min(self.terms, pair.size / _PAYS) and limit > 0:
             nodes = GaussianPair(a, other, limit * np.cos(math.pi * (np.arange(count) + 0.5) / count)).ravel()
             found = self.nodes._expect_product(f, g, nodes)
@@ -88,17 +88,20 @@ class CosineSeries(Method):
             series = fft.dct(found.value, type=2) / count
             series[0] /= 2
             scale = float(found.scale.max())
-            rest = float(np.abs(series[-count // 4 :]).sum())
-            if rest <= ROUNDING * scale:
+            rest = float(np.abs(series[-count // 8 :]).sum())
+            if rest <= self.tolerance / 10 * scale:
                 error = float(found.error.max()) + rest + ROUNDING * scale
                 cost = math.ceil(int(found.evaluations.sum()) / pair.size)
-                full = np.ones(pair.size)
-                cells = _cells(series)
-                return Estimate(
-                    _read_off(cells, pair.covariance / limit), error * full, np.full(pair.size, cost), scale * full
-                )
-            count *= 2
+                values = _read_off(_cells(series), pair.covariance, limit)
+                return Estimate(values, np.float64(error), np.int64(cost), np.float64(scale)).broadcast(values.shape)
+            count += count // 64 * 32
         return unknown(pair.size)
+
+
+def _first_count(f: ScalarFunction, variance: float) -> int:
+    """Return how many terms are tried first: as many as a function takes whose strip is as declared."""
+    wanted = _FEWEST if f.strip is None else max(_FEWEST, _TERMS * math.sqrt(variance) / f.strip)
+    return 32 * math.ceil(wanted / 32)
 
 
 def _cells(series: Array) -> Array:
@@ -112,25 +115,29 @@ def _cells(series: Array) -> Array:
     values = fft.ifft(turned, norm="forward").real[:, :count]
     waves = np.linalg.inv(chebyshev.chebvander(x, _DEGREE)) @ values
     waves[np.abs(waves) < 3e-16 * np.abs(series).max()] = 0  # rounding, which powers of x would magnify
+    # in powers of the place within the cell, from 0 to 1
     powers = np.zeros((x.size, x.size))
     for degree, polynomial in enumerate(np.eye(x.size)):
-        coefficients = chebyshev.cheb2poly(polynomial)
+        coefficients = Chebyshev(polynomial, domain=[0, 1]).convert(kind=Polynomial).coef
         powers[: coefficients.size, degree] = coefficients
     return np.asarray(powers @ waves)
 
 
-def _read_off(cells: Array, correlation: Array) -> Array:
-    """Evaluate the polynomials at the angles arccos(correlation)."""
-    result = np.empty_like(correlation)
+def _read_off(cells: Array, covariance: Array, limit: float) -> Array:
+    """Evaluate the polynomials at the angles arccos(covariance / limit)."""
+    result = np.empty(covariance.size)
     count = cells.shape[1]
-    for start in range(0, correlation.size, _BLOCK):
-        some = slice(start, start + _BLOCK)
-        place = np.arccos(np.clip(correlation[some], -1, 1)) * (count / math.pi)
-        index = np.minimum(place.astype(np.intp), count - 1)
-        x = 2 * (place - index) - 1
-        value = cells[_DEGREE].take(index)
+    for start in range(0, covariance.size, _BLOCK):
+        correlation = covariance[start : start + _BLOCK] / limit  # at most 1, as the covariance is at most the limit
+        x = np.arccos(correlation, out=correlation)
+        x *= count / math.pi
+        index = x.astype(np.intp)
+        np.minimum(index, count - 1, out=index)
+        x -= index
+        value = result[start : start + _BLOCK]
+        cells[_DEGREE].take(index, out=value, mode="clip")
+        term = np.empty_like(value)
         for coefficients in cells[_DEGREE - 1 :: -1]:
             value *= x
-            value += coefficients.take(index)
-        result[some] = value
+            value += coefficients.take(index, out=term, mode="clip")
     return result

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..functions import Parity, ScalarFunction, Terms
-from ..gaussian import Array, GaussianPair
+from ..gaussian import Array, GaussianPair, compact
 from .method import ROUNDING, Estimate, Method, Quantity
 
-_BLOCK = 2**13
+_BLOCK = 2**15
 """Entries that stay in cache."""
 
 
@@ -46,17 +46,19 @@ class Exact(Method):
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         assert f.closed_form is not None
         assert f.closed_form.overlap is not None
-        value, error, scale = np.empty((3, pair.size))
+        value = np.empty(pair.size)
+        sizes = []
         for start in range(0, pair.size, _BLOCK):
             some = slice(start, start + _BLOCK)
-            value[some], size = _sum(f.closed_form.overlap(pair[some]))
-            square, other_square = (_square(f, variance[some]) for variance in (pair.variance, pair.other_variance))
-            if square is None or other_square is None:
-                scale[some] = np.abs(value[some])
-            else:
-                scale[some] = np.sqrt(square) * np.sqrt(other_square)
-            error[some] = ROUNDING * np.maximum(size, scale[some])
-        return Estimate(value, error, np.zeros(pair.size, dtype=np.int64), scale)
+            terms = f.closed_form.overlap(pair[some])
+            value[some], size = _sum(terms)
+            if isinstance(terms, tuple):
+                sizes.append(size)
+        square, other_square = _square(f, pair.variance), _square(f, pair.other_variance)
+        scale = np.abs(value) if square is None or other_square is None else np.sqrt(square) * np.sqrt(other_square)
+        error = ROUNDING * (np.maximum(np.concatenate(sizes), scale) if sizes else scale)
+        estimate = Estimate(value, error, np.int64(0), scale)
+        return estimate.broadcast(value.shape)
 
 
 def _square(f: ScalarFunction, variance: Array) -> Array | None:
@@ -64,9 +66,7 @@ def _square(f: ScalarFunction, variance: Array) -> Array | None:
     formula = f.closed_form and f.closed_form.second_moment
     if not formula:
         return None
-    if variance.strides == (0,):  # one variance for all
-        variance = variance[:1]
-    return _sum(formula(variance))[0]
+    return _sum(formula(compact(variance)))[0]
 
 
 def _sum(terms: Terms) -> tuple[Array, Array]:

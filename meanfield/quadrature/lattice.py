@@ -24,7 +24,11 @@ class Lattice:
     step: float
     reach: float
 
-    @property
+    def exceeds(self, largest: int) -> bool:
+        """Whether there are more points than that."""
+        return 2 * (self.reach / self.step + _MARGIN) > largest
+
+    @cached_property
     def size(self) -> int:
         """The number of points, even and good for fast Fourier transforms."""
         half = math.ceil(self.reach / self.step + _MARGIN)

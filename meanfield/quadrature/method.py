@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ParameterError, QuadratureError
 from ..functions import Activation, ScalarFunction
-from ..gaussian import Array, GaussianPair, number, require_variance
+from ..gaussian import Array, GaussianPair, compact, number, require_variance
 
 Quantity = Literal["mean", "second_moment", "overlap"]
 QUANTITIES: tuple[Quantity, ...] = ("mean", "second_moment", "overlap")
@@ -46,6 +46,12 @@ class Estimate:
             np.reshape(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)
         )
         return Estimate(number(value), number(error), evaluations if shape else int(evaluations), number(scale))
+
+    def broadcast(self, shape: tuple[int, ...]) -> Estimate:
+        """Return the same with numbers that hold for all entries of this shape spread over them, without copies."""
+        return Estimate(
+            *(np.broadcast_to(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)),
+        )
 
     def times(self, other: Estimate) -> Estimate:
         """Return the product of two independent integrals."""
@@ -129,7 +135,8 @@ class Method(ABC):
         """Whether the errors are within the tolerance, each relative to its scale."""
         if self.tolerance == math.inf:
             return np.ones(np.shape(estimate.error), dtype=bool)
-        return np.asarray((estimate.error <= self.tolerance * estimate.scale) | (estimate.error == 0))
+        error, scale = compact(estimate.error), compact(estimate.scale)
+        return np.broadcast_to((error <= self.tolerance * scale) | (error == 0), np.shape(estimate.error))
 
 
 def as_function(f: ScalarFunction | Activation) -> ScalarFunction:

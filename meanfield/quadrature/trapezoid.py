@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,9 @@ _HOPELESS = 0.03
 
 _BLOCK = 2**17
 """Entries of an array that stays in cache."""
+
+
+Sd = TypeVar("Sd", float, Array)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Trapezoid(Method):
         reach = self._reach(f, sd)
         for level in range(_LEVELS):
             lattice = Lattice(_first_step(f, sd) / _REFINEMENT**level, reach)
-            if lattice.size > self.largest:
+            if lattice.exceeds(self.largest):
                 break
             before, best = best, _on(lattice, f, quantity, sd)
             evaluations += lattice.size
@@ -135,8 +139,7 @@ class Trapezoid(Method):
     def _on_lattice(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair, finer: float) -> Estimate | None:
         """E f(u) g(v) of pairs that share a lattice; None if it would have too many points."""
         shared = pair.shared
-        stretch = float(shared.other_loading[0] / shared.loading[0])  # v sees z as u does, but stretched
-        mirrored, stretch = stretch < 0, abs(stretch)
+        stretch = abs(float(shared.other_loading[0] / shared.loading[0]))  # v sees z as u does, but stretched
         same = f is g and stretch == 1
         loading, sd = float(shared.loading.min()), math.sqrt(pair.variance.max())
         step, reach = _first_step(f, loading), self._reach(f, sd)
@@ -144,26 +147,24 @@ class Trapezoid(Method):
             step = min(step, _first_step(g, stretch * loading) / stretch)
             reach = max(reach, self._reach(g, math.sqrt(pair.other_variance.max())) / stretch)
         lattice = Lattice(step / finer, reach)
-        if lattice.size > self.largest:
+        if lattice.exceeds(self.largest):
             return None
         other_lattice = lattice.stretched(stretch)
         first = OnLattice(lattice, f(lattice.u))
         second = first if same else OnLattice(other_lattice, g(other_lattice.u))
 
-        value, square, other_square = np.empty((3, pair.size))
+        rms = _rms(first, pair.variance)
+        other_rms = rms if same else _rms(second, pair.other_variance)
+        value = np.empty(pair.size)
         rows = max(1, _BLOCK // lattice.size)
         for start in range(0, pair.size, rows):
             some = slice(start, start + rows)
             given = first.smoothed(shared.private[some])
             other_given = given if same else second.smoothed(shared.other_private[some])
-            value[some] = lattice.expect(
-                given * (other_given[:, ::-1] if mirrored else other_given), shared.loading[some]
-            )
-            square[some] = lattice.expect(first.values**2, np.sqrt(pair.variance[some]))
-            if not same:
-                other_square[some] = other_lattice.expect(second.values**2, np.sqrt(pair.other_variance[some]))
-        rms = np.sqrt(square)
-        other_rms = rms if same else np.sqrt(other_square)
+            mirrored = shared.other_loading[some] < 0
+            if mirrored.any():
+                other_given = np.where(mirrored[:, None], other_given[:, ::-1], other_given)
+            value[some] = lattice.expect(given * other_given, shared.loading[some])
         unseen = first.unseen * other_rms + second.unseen * rms
         if f.strip and g.strip:  # what is unseen of one function meets only what is unseen of the other
             unseen = np.full(pair.size, 4 * first.unseen * second.unseen)
@@ -190,30 +191,42 @@ def _on(lattice: Lattice, f: ScalarFunction, quantity: Quantity, sd: float) -> t
     return float(terms.sum()), error + rounding(terms.size) * scale, scale
 
 
-def _first_step(f: ScalarFunction, sd: float) -> float:
-    """Return the step for a Gaussian of this standard deviation: from the strip, or fine enough to find the scale."""
+def _rms(f: OnLattice, variance: Array) -> Array:
+    """Return the root of E f^2 for every variance."""
+    different, which = np.unique(variance, return_inverse=True)
+    rows = max(1, _BLOCK // f.lattice.size)
+    parts = [
+        f.lattice.expect(f.values**2, np.sqrt(different[start : start + rows]))
+        for start in range(0, different.size, rows)
+    ]
+    return np.asarray(np.sqrt(np.concatenate(parts))[which])
+
+
+def _first_step(f: ScalarFunction, sd: Sd) -> Sd:
+    """Return the step for Gaussians of these standard deviations: from the strip, or fine enough to find the scale."""
     if f.strip is not None:
         return _step(f.strip, sd)
-    return min(_step(math.inf, sd), _GAP * sd if f.scale is None else f.scale / 2)
+    step: Sd = np.minimum(_step(math.inf, sd), _GAP * sd if f.scale is None else f.scale / 2)
+    return step
 
 
-def _step(strip: float, sd: float) -> float:
+def _step(strip: float, sd: Sd) -> Sd:
     """Return the step for which the best y of the strip makes the error exp(-41)."""
-    y = min(strip, math.sqrt(2 * _DIGITS) * sd)
-    return 2 * math.pi * y / (_DIGITS + y * y / (2 * sd * sd))
+    y = np.minimum(strip, math.sqrt(2 * _DIGITS) * sd)
+    step: Sd = 2 * math.pi * y / (_DIGITS + y * y / (2 * sd * sd))
+    return step
 
 
 def _alike(
     f: ScalarFunction, g: ScalarFunction, pair: GaussianPair, indices: NDArray[np.intp]
 ) -> Iterator[NDArray[np.intp]]:
-    """Yield the indices of pairs that can share a lattice: of one sign, and similar variances and covariances."""
+    """Yield the indices of pairs that can share a lattice: of similar reach and similar steps."""
     some = pair[indices]
     if len(indices) < 2 or f is not g or (some.variance != some.other_variance).any():
         yield from indices[:, None]
         return
-    # powers of four; beyond a covariance of 4 the step is that of the strip
-    sizes = np.round(np.log2([some.variance, np.minimum(np.abs(some.covariance), 4.0)]) / 2)
-    key = 1000 * sizes[0] + sizes[1] + 1e6 * (some.covariance < 0)
+    steps = _first_step(f, np.sqrt(np.abs(some.covariance)))
+    key = 1000 * np.round(np.log2(some.variance) / 2) + np.round(np.log2(steps))
     order = np.argsort(key, kind="stable")
     ends = [0, *(np.flatnonzero(np.diff(key[order])) + 1).tolist(), len(indices)]
     yield from (indices[order[start:end]] for start, end in pairwise(ends))
