@@ -51,6 +51,8 @@ class GaussianPair:
     covariance: Any
 
     def __post_init__(self) -> None:
+        if self._is_plain():
+            return
         a, other = require_variance("variance", self.variance), require_variance("other_variance", self.other_variance)
         try:
             np.broadcast_shapes(a.shape, other.shape)
@@ -67,7 +69,17 @@ class GaussianPair:
             b = _clipped(b, np.asarray(limit))
         b = b + 0.0  # of -0.0 the angle would be pi
         for name, array in (("variance", a), ("other_variance", other), ("covariance", b)):
-            object.__setattr__(self, name, number(np.broadcast_to(array, shape)))
+            object.__setattr__(self, name, number(spread(array, shape)))
+
+    def _is_plain(self) -> bool:
+        """Whether this is one pair of Python floats well within their limits: the common case needs no arrays."""
+        a, other, b = self.variance, self.other_variance, self.covariance
+        return (
+            type(a) is type(other) is type(b) is float
+            and _SMALLEST <= a <= 1 / _SMALLEST
+            and _SMALLEST <= other <= 1 / _SMALLEST
+            and 0 < abs(b) < min(a, other)
+        )
 
     @property
     def size(self) -> int:
@@ -151,6 +163,11 @@ def number(value: ArrayLike) -> Any:
     """Return an array as it is, and an array of no dimension as a float."""
     array = np.asarray(value, dtype=np.float64)
     return array if array.ndim else float(array)
+
+
+def spread(array: Any, shape: tuple[int, ...]) -> Any:
+    """Return an array of this shape, broadcast without a copy where it has another."""
+    return array if np.shape(array) == shape else np.broadcast_to(array, shape)
 
 
 def compact(array: Any) -> Any:

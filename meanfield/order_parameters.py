@@ -125,17 +125,21 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
             norm[l] = q[l, 0]
         qhat[l + 1] = _integrals(phi.value, q[l] / norm[l], method, f"{phi.name}, layer {l + 1}")
     q[-1] = s_w[-1] * qhat[-1] + s_b[-1]
+    slopes = np.empty((depth - 1, 2))
+    for phi in set(network.activations):  # the integrals of the backward pass do not wait for each other
+        layers = [l for l, other in enumerate(network.activations) if other == phi]
+        where = f"slope of {phi.name}, layer {', '.join(str(l + 1) for l in layers)}"
+        slopes[layers] = _integrals(phi.slope, q[layers] / norm[layers, None], method, where)
     for l in reversed(range(depth - 1)):
-        phi = network.activations[l]
-        integrals = _integrals(phi.slope, q[l] / norm[l], method, f"slope of {phi.name}, layer {l + 1}")
-        qtilde[l] = s_w[l + 1] / norm[l] * qtilde[l + 1] * integrals
+        qtilde[l] = s_w[l + 1] / norm[l] * qtilde[l + 1] * slopes[l]
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=Pair(*qtilde.T))
 
 
 def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where: str) -> NDArray[np.float64]:
-    """Return E f(u)^2 and I_f[q_t, q_st]: of phi in (5), of phi' in (7)."""
-    q_t, q_st = q.tolist()
+    """Return E f(u)^2 and I_f[q_t, q_st], shape (.., 2), for every row (q_t, q_st): of phi in (5), of phi' in (7)."""
+    q_t, q_st = q.T
     try:
-        return np.array([second_moment(f, q_t, method=method), overlap(f, q_t, q_st, method=method)])
+        return np.stack([second_moment(f, q_t, method=method), overlap(f, q_t, q_st, method=method)], axis=-1)
     except (QuadratureError, ParameterError) as error:
-        raise QuadratureError(f"{where}, at variance {q_t:.6g} and covariance {q_st:.6g}: {error}") from error
+        at = f"variance {', '.join(map('{:.6g}'.format, q_t.flat))} and covariance {', '.join(map('{:.6g}'.format, q_st.flat))}"
+        raise QuadratureError(f"{where}, at {at}: {error}") from error

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial, chebyshev
 from scipy import fft
 
-from ..errors import require_integer
+from ..errors import QuadratureError, require_integer
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
 from .method import ROUNDING, Estimate, Method, Quantity, unknown
@@ -76,7 +76,9 @@ class CosineSeries(Method):
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         if pair.size < _PAYS * _FEWEST or np.ptp(pair.variance) or np.ptp(pair.other_variance):
-            return unknown(pair.size)
+            raise QuadratureError(
+                f"{self} is for {_PAYS * _FEWEST} pairs or more of one variance, got {pair.size} pairs"
+            )
         a, other = float(pair.variance[0]), float(pair.other_variance[0])
         limit = math.sqrt(a) * math.sqrt(other) if a != other else a
         count = max(_first_count(f, a), _first_count(g, other))

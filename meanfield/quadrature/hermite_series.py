@@ -93,24 +93,27 @@ class HermiteSeries(Method):
         terms = _SHORTEST * 2 ** np.ceil(np.log2(np.maximum(needed / _SHORTEST, 1.0)))
         suited = (terms <= self.terms) & (sd > 0) & (other_sd > 0)
         suited &= terms * np.maximum(_points(f, sd, terms), _points(g, other_sd, terms)) <= _LARGEST_MATRIX
-        for count in np.unique(terms[suited]).astype(int):
+        for count in {int(number) for number in terms[suited].tolist()}:
             chosen = np.flatnonzero(suited & (terms == count))
             first = self._coefficients(f, sd[chosen], count)
-            alike = f is g and np.array_equal(sd[chosen], other_sd[chosen])
+            alike = f is g and (sd[chosen] == other_sd[chosen]).all()
             second = first if alike else self._coefficients(g, other_sd[chosen], count)
-            fill_in(estimates, chosen, _sum(first, second, correlation[chosen]))
+            found = _sum(first, second, correlation[chosen])
+            if chosen.size == pair.size:
+                return found
+            fill_in(estimates, chosen, found)
         return estimates
 
     def _coefficients(self, f: ScalarFunction, sd: Array, count: int) -> _Series:
         """Return the coefficients at every standard deviation, each computed once."""
-        scales, which = np.unique(sd, return_inverse=True)
+        scales, which = np.unique(sd, return_inverse=True) if sd.size > 1 else (sd, np.zeros(1, dtype=np.intp))
         if f.strip is None:
             return _joined([self._on_panels(f, scale, count) for scale in scales.tolist()])[which]
         parts = []
         step = _round_down(_step(f.strip / scales, count))
-        for size in np.unique(step):  # scales are in increasing order, so steps are in decreasing order
-            parts.append(_on_lattice(f, scales[step == size], float(size), count))
-        return _joined(parts[::-1])[which]
+        for size in sorted(set(step.tolist()), reverse=True):  # as the scales increase, the steps decrease
+            parts.append(_on_lattice(f, scales[step == size], size, count))
+        return _joined(parts)[which]
 
     def _on_panels(self, f: ScalarFunction, sd: float, count: int) -> _Series:
         resolved = resolve(f, sd, tolerance=self.tolerance, largest=self.largest)
@@ -147,6 +150,8 @@ class _Series:
 
 
 def _joined(parts: list[_Series]) -> _Series:
+    if len(parts) == 1:
+        return parts[0]
     names = ("coefficients", "square", "error", "evaluations")
     return _Series(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ParameterError, QuadratureError
 from ..functions import Activation, ScalarFunction
-from ..gaussian import Array, GaussianPair, compact, number, require_variance
+from ..gaussian import Array, GaussianPair, compact, number, require_variance, spread
 
 Quantity = Literal["mean", "second_moment", "overlap"]
 QUANTITIES: tuple[Quantity, ...] = ("mean", "second_moment", "overlap")
@@ -50,7 +50,7 @@ class Estimate:
     def broadcast(self, shape: tuple[int, ...]) -> Estimate:
         """Return the same with numbers that hold for all entries of this shape spread over them, without copies."""
         return Estimate(
-            *(np.broadcast_to(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)),
+            *(spread(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)),
         )
 
     def times(self, other: Estimate) -> Estimate:
@@ -136,7 +136,7 @@ class Method(ABC):
         if self.tolerance == math.inf:
             return np.ones(np.shape(estimate.error), dtype=bool)
         error, scale = compact(estimate.error), compact(estimate.scale)
-        return np.broadcast_to((error <= self.tolerance * scale) | (error == 0), np.shape(estimate.error))
+        return np.asarray(spread((error <= self.tolerance * scale) | (error == 0), np.shape(estimate.error)))
 
 
 def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
