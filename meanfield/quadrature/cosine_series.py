@@ -85,7 +85,7 @@ class CosineSeries(Method):
         while count <= min(self.terms, pair.size / _PAYS) and limit > 0:
             nodes = GaussianPair(a, other, limit * np.cos(math.pi * (np.arange(count) + 0.5) / count)).ravel()
             found = self.nodes._expect_product(f, g, nodes)
-            if not self.nodes.reached(found).all():
+            if not self.nodes.reached(found, noise=max(f.noise, g.noise)).all():
                 break
             series = fft.dct(found.value, type=2) / count
             series[0] /= 2
