@@ -8,7 +8,7 @@ geometrically, and a few hundred overlaps give all others. They are read off pol
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -54,7 +54,7 @@ class CosineSeries(Method):
     True
     """
 
-    nodes: Trapezoid = Trapezoid()
+    nodes: Trapezoid = field(default_factory=Trapezoid)
     terms: int = 2048
 
     partial: ClassVar[bool] = True
