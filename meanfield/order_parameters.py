@@ -141,5 +141,5 @@ def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where:
     try:
         return np.stack([second_moment(f, q_t, method=method), overlap(f, q_t, q_st, method=method)], axis=-1)
     except (QuadratureError, ParameterError) as error:
-        at = f"variance {', '.join(map('{:.6g}'.format, q_t.flat))} and covariance {', '.join(map('{:.6g}'.format, q_st.flat))}"
-        raise QuadratureError(f"{where}, at {at}: {error}") from error
+        variances, covariances = (", ".join(map("{:.6g}".format, values.flat)) for values in (q_t, q_st))
+        raise QuadratureError(f"{where}, at variance {variances} and covariance {covariances}: {error}") from error
