@@ -1,0 +1,98 @@
+"""All routes agree: every method against the table of thirty digits, at every function, variance and correlation.
+
+Two questions: is it right, and is its estimate honest? ``AUTO`` must answer everything; of the others, what reaches its
+tolerance. ``CosineSeries``, which wants many pairs at one variance, is in ``test_exactness``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from tolerances import QUADRATURE, TABLE
+from truths import Truth, truths
+
+import meanfield as mf
+from meanfield.activations import by_name
+
+TRUTHS = list(truths())
+
+SLOW = 50.0
+"""Of variances above this one the other methods get three correlations of twelve, in turn: panels take seconds there."""
+
+def function(truth: Truth) -> mf.ScalarFunction:
+    """Return the function of a line of the table."""
+    phi = by_name(truth.name)
+    return phi.slope if truth.part else phi.value
+
+
+def check(estimate: mf.Estimate, expected: float, scale: float, what: object) -> None:
+    """Assert that an estimate is right and honest."""
+    error = abs(estimate.value - expected)
+    assert error <= QUADRATURE * scale, what
+    assert error <= estimate.error + TABLE * scale, what
+    assert estimate.error <= QUADRATURE * scale, what
+
+
+def test_the_table_is_complete() -> None:
+    assert len({(truth.name, truth.part) for truth in TRUTHS}) == 36
+    assert len(TRUTHS) == 360
+    assert {len(truth.covariances) for truth in TRUTHS} == {12}
+
+
+@pytest.mark.parametrize("truth", TRUTHS, ids=str)
+def test_auto(truth: Truth) -> None:
+    f, a = function(truth), truth.variance
+    check(mf.AUTO.mean(f, a), truth.mean, truth.second_moment**0.5, "mean")
+    check(mf.AUTO.second_moment(f, a), truth.second_moment, truth.second_moment, "second moment")
+    together = mf.AUTO.overlap(f, a, truth.covariances)
+    error = np.abs(together.value - truth.overlaps)
+    assert (error <= QUADRATURE * truth.second_moment).all()
+    assert (error <= together.error + TABLE * truth.second_moment).all()
+    assert (together.error <= QUADRATURE * truth.second_moment).all()
+
+
+def reached(method: mf.Method, f: mf.ScalarFunction, truth: Truth, places: range) -> list[int]:
+    """Check what a method reaches, and return at which correlations."""
+    done = []
+    for place in places:
+        with suppress(mf.QuadratureError):
+            estimate = method.overlap(f, truth.variance, truth.covariances[place])
+            check(estimate, truth.overlaps[place], truth.second_moment, truth.covariances[place] / truth.variance)
+            done.append(place)
+    rms = truth.second_moment**0.5
+    for quantity, expected, scale in (("mean", truth.mean, rms), ("second_moment", truth.second_moment, rms**2)):
+        with suppress(mf.QuadratureError):
+            check(getattr(method, quantity)(f, truth.variance), expected, scale, quantity)
+    return done
+
+
+def some(truth: Truth) -> range:
+    """Return the correlations at which slow methods are tested."""
+    return range(12) if truth.variance < SLOW else range(TRUTHS.index(truth) % 4, 12, 4)
+
+
+@pytest.mark.parametrize("truth", TRUTHS, ids=str)
+def test_panels_take_everything_but_a_thousand_waves(truth: Truth) -> None:
+    done = reached(mf.Panels(), function(truth), truth, some(truth))
+    fast = truth.name in ("sine", "cosine") and truth.variance == 1e6
+    assert len(done) == (0 if fast else len(some(truth)))
+
+
+@pytest.mark.parametrize("truth", [truth for truth in TRUTHS if not function(truth).breaks], ids=str)
+def test_the_trapezoidal_rule(truth: Truth) -> None:
+    done = reached(mf.Trapezoid(), function(truth), truth, some(truth))
+    if function(truth).strip and truth.variance < SLOW:
+        assert done == list(range(12))
+
+
+@pytest.mark.parametrize("truth", TRUTHS, ids=str)
+def test_the_hermite_series(truth: Truth) -> None:
+    done = reached(mf.HermiteSeries(), function(truth), truth, some(truth))
+    assert {place for place in some(truth) if abs(truth.covariances[place]) < 0.8 * truth.variance} <= {*done}
+
+
+@pytest.mark.parametrize("truth", [truth for truth in TRUTHS if truth.variance in (0.01, 2.0, 100.0)], ids=str)
+def test_auto_for_functions_of_which_nothing_is_declared(truth: Truth) -> None:
+    assert reached(mf.AUTO, mf.ScalarFunction(function(truth).value), truth, range(12)) == list(range(12))
