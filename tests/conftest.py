@@ -1,6 +1,6 @@
 """How thoroughly Hypothesis looks: the same few examples on every run, or thousands of new ones.
 
-    pytest --hypothesis-profile=thorough tests/meanfield/quadrature/test_honesty.py
+pytest --hypothesis-profile=thorough tests/meanfield/quadrature/test_honesty.py
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import mpmath
 import numpy as np
 import pytest
 from mpmath import mpf
-from random_functions import KINDS, Case, Part, RandomFunction, expect, expect_product, expect_square, seeded
+from random_cases import Case, seeded
+from random_functions import KINDS, Part, RandomFunction, expect, expect_product, expect_square
 from tolerances import ORACLE
 
 PARTS = [
@@ -21,7 +22,7 @@ PARTS = [
 
 
 def exactly(part: Part, u: mpf) -> mpf:
-    """The definition of a part, without noise."""
+    """Evaluate a part by its definition, without noise."""
     d = u - mpf(part.place)
     match part.kind:
         case "bump":
@@ -52,7 +53,10 @@ def definition(f: RandomFunction, g: RandomFunction, a: float, other: float, b: 
         m = float(b / a * u)
         edges = sorted({m - 7 * t, m, m + 7 * t, *(x for x in cuts(g, 9.0) if abs(x - m) < 7 * t)})
         return mpmath.quad(
-            lambda v: sum(exactly(part, v) for part in g.parts) * mpmath.npdf(v, m, t), edges, method="gauss-legendre", maxdegree=4
+            lambda v: sum(exactly(part, v) for part in g.parts) * mpmath.npdf(v, m, t),
+            edges,
+            method="gauss-legendre",
+            maxdegree=4,
         )
 
     return float(

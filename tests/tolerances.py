@@ -8,8 +8,8 @@ QUADRATURE = 1e-13
 TABLE = 2e-16
 """Of thirty digits that are rounded to doubles, relative to the scale of the integral."""
 
-KAPPA = 1e-12
-"""Of kappa, relative: about ten integrals of 1e-13 each enter it."""
+KAPPA = 1e-13
+"""Of kappa, relative to kappa_1: integrals are usually within 1e-14, and their errors do not add up."""
 
 ROUNDING = 1e-13
 """Of formulas without integration that are evaluated in two different orders."""

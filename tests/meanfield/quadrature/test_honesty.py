@@ -1,4 +1,4 @@
-"""Random functions, of which the integrals are known otherwise: do the methods converge, and are they honest?
+"""Random functions with integrals that are known otherwise. Two questions: does it converge, and is it honest.
 
 The functions have bumps, waves, kinks and jumps, declared or not, and come in pairs of unequal variance. Thousands:
 
@@ -12,18 +12,8 @@ from contextlib import suppress
 
 import pytest
 from hypothesis import given
-from random_functions import (
-    EXTREME,
-    ORDINARY,
-    Case,
-    Part,
-    RandomFunction,
-    cases,
-    expect,
-    expect_product,
-    expect_square,
-    seeded,
-)
+from random_cases import EXTREME, ORDINARY, Case, cases, seeded
+from random_functions import Part, RandomFunction, expect, expect_product, expect_square
 from tolerances import ORACLE, QUADRATURE
 
 import meanfield as mf
