@@ -92,8 +92,8 @@ def test_the_trapezoidal_rule_doubles_its_digits() -> None:
 
 
 # To be fixed in trapezoid.py and hermite_series.py: the points (j + 1/2) h fall into two lattices that are mirror
-# images of each other. An even integrand has the same sum over both, so that their difference, which is to estimate the error,
-# is zero whatever the step.
+# images of each other. An even integrand has the same sum over both, so that their difference, which is to estimate
+# the error, is zero whatever the step.
 @pytest.mark.xfail(strict=True, reason="the estimate is blind to even integrands")
 @pytest.mark.parametrize("quantity", ["mean", "second_moment"])
 def test_a_strip_that_is_too_wide_is_noticed(quantity: str) -> None:

@@ -95,7 +95,7 @@ def smooth() -> Iterator[Any]:
             yield pytest.param(truth, marks=marks, id=str(truth))
 
 
-@pytest.mark.parametrize("truth", smooth())
+@pytest.mark.parametrize("truth", list(smooth()))
 def test_the_trapezoidal_rule(truth: Truth) -> None:
     done = reached(mf.Trapezoid(), function(truth), truth, some(truth))
     # transforms round relative to the largest value, and polynomials have large ones
