@@ -111,12 +111,15 @@ class Auto(Method):
         if not apart.any():
             return self._first_that_reaches(methods, pair.size, attempt, max(f.noise, g.noise))
         # independent: exactly zero where a mean is known to be
-        estimates = unknown(pair.size)
         first = self._expect(f, pair.variance[apart], "mean")
         alike = f is g and np.array_equal(pair.variance, pair.other_variance)
-        fill_in(estimates, apart, first.times(first if alike else self._expect(g, pair.other_variance[apart], "mean")))
-        if not apart.all():
-            fill_in(estimates, ~apart, self._expect_product(f, g, pair[~apart]))
+        product = first.times(first if alike else self._expect(g, pair.other_variance[apart], "mean"))
+        estimates = unknown(pair.size)
+        fill_in(estimates, apart, product)
+        rest = np.flatnonzero(~methods[-1].reached(estimates, noise=max(f.noise, g.noise)))
+        if rest.size:
+            pair = pair[rest]
+            fill_in(estimates, rest, self._first_that_reaches(methods, rest.size, attempt, max(f.noise, g.noise)))
         return estimates
 
     def _first_that_reaches(

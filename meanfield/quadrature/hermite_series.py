@@ -30,10 +30,10 @@ from .resolved import resolve
 _DIGITS = 41.0
 """exp(-41) = 2e-18."""
 
-_REACH = 9.5
+_REACH = 10.0
 """In standard deviations."""
 
-_NEGLIGIBLE = 1e-18
+_NEGLIGIBLE = 1e-17
 """Share of E f^2 that the outermost points may have; else the function reaches further than the lattice."""
 
 _SHORTEST = 16
