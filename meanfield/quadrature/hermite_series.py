@@ -1,7 +1,7 @@
 """The Hermite series (Mehler): one set of coefficients for every correlation.
 
-With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. The integrals
-have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
+With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. These
+integrals have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
 
     |rest| <= |c|^N sqrt(E f^2 - sum_{n<N} h_n^2) sqrt(E g^2 - sum_{n<N} k_n^2).
 
@@ -68,7 +68,7 @@ class HermiteSeries(Method):
     >>> import meanfield as mf
     >>> estimate = mf.HermiteSeries().overlap(mf.tanh, 3.0, [-1.0, 0.5, 1.0])
     >>> estimate.value.round(12)
-    array([-0.17064134,  0.08450963,  0.17064134])
+    array([-0.17064134,  0.08453367,  0.17064134])
     """
 
     terms: int = 256

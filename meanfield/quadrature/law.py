@@ -1,4 +1,4 @@
-"""The laws of one variable against which functions are resolved, each in the variable x in which it is about Gaussian."""
+"""The laws against which functions of one variable are resolved, each in an x in which it is about Gaussian."""
 
 from __future__ import annotations
 

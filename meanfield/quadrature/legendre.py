@@ -74,7 +74,7 @@ def continued(values: Array, t: Array) -> Array:
 @cache
 def _barycentric(nodes: int) -> tuple[Array, Array]:
     x, weights = rule(nodes)
-    return x, (-1.0) ** np.arange(nodes) * np.sqrt((1 - x * x) * weights)
+    return x, np.asarray((-1.0) ** np.arange(nodes) * np.sqrt((1 - x * x) * weights), dtype=np.float64)
 
 
 def missed(integrand: Array, noise: Array) -> Array:

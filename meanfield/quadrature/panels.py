@@ -1,7 +1,7 @@
 """Gauss-Legendre panels split at kinks and jumps, for any function: nested, in two variables.
 
-In one variable these are the panels on which the function is resolved; in two, the function that is seen through noise is
-integrated on its own panels around every node of the other.
+In one variable these are the panels on which the function is resolved; in two, the function that is seen through noise
+is integrated on its own panels around every node of the other.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a function of one variable is resolved: panels, probes, and undeclared breaks that are closed in upon.
 
-All that is difficult about an integral is in the function, and a function of one variable is cheap to look at. So this is
+All that is difficult about an integral is in the function, and a function of one variable is cheap to look at. So it is
 done once, with care: panels start at the declared breaks, are bisected until the series has converged, and are probed
 between their nodes. A kink or jump that was not declared is closed in upon by bisection; then the panels are made anew,
 with a break where it was found.
@@ -22,7 +22,7 @@ from ..functions import ScalarFunction
 from ..gaussian import Array
 from .law import regular
 from .legendre import between, bisected, continued, gauss, series
-from .resolved import AnyLaw, Resolved
+from .resolved import AnyLaw, Resolved, felt, nearby
 
 ORDER = 32
 """Nodes of a panel."""
@@ -50,6 +50,9 @@ _HUGE = 1e150
 
 _ROUNDING, _PLACE = 4e-15, 1.2e-16
 """Of the end of a series of 32 terms, relative to the values; and of x, relative to the edges."""
+
+_AVERAGED = 0.25
+"""What is left of the rounding of x in a mean over the nodes of a panel."""
 
 _BROKEN, _SHORT = 1e-6, 1e-2
 """The end of a series relative to its largest term, on a panel so short (in x) that has not converged: a break."""
@@ -92,6 +95,8 @@ class _Panels:
     nodes: Array
     weights: Array
     values: Array
+    largest: Array
+    """The largest absolute value on each."""
     square: Array
     """E f^2 on each."""
     unresolved: Array
@@ -106,12 +111,13 @@ class _Panels:
     def some(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> _Panels:
         return _Panels(*(array[chosen] for array in vars(self).values()))
 
-    def negligible(self, square: float, tolerance: float) -> NDArray[np.bool_]:
+    def negligible(self, square: float, tolerance: float, first: _Panels) -> NDArray[np.bool_]:
         """Whether bisecting a panel changes nothing, or nothing that matters to E f^2."""
         if not square:
             return np.ones(len(self.edges), dtype=bool)
-        largest = np.maximum(np.abs(self.values).max(axis=-1), math.sqrt(square))
-        negligible = self.unresolved * self.weights.sum(axis=-1) <= tolerance / 200 * square / largest
+        mass = self.weights.sum(axis=-1)
+        other = felt(mass, math.sqrt(square), nearby(first.edges, first.largest, self.edges))
+        negligible = self.unresolved * mass * other <= tolerance / 200 * square
         negligible |= self.unresolved <= self.rounding + 2 * self.steep
         middle = self.edges.mean(axis=-1)
         return np.asarray(negligible | (middle <= self.edges[:, 0]) | (middle >= self.edges[:, 1]))
@@ -141,14 +147,16 @@ class _Search(Generic[AnyLaw]):
         first = np.unique(np.append(regular(self.reach, LONGEST), self.breaks[np.abs(self.breaks) < self.reach]))
         done: list[_Panels] = []
         new = between(first)
+        begun: _Panels | None = None
         evaluations = 0
         for generation in range(_GENERATIONS + 1):
             probes = self._probes(float((new[:, 1] - new[:, 0]).max()))
             evaluations += (ORDER + probes + len(_ENDS) * self._looks_at_ends) * len(new)
             self._afford(evaluations)
             panels = self._panels(new, probes)
+            begun = begun or panels
             square = float(panels.square.sum() + sum(part.square.sum() for part in done))
-            good = panels.negligible(square, self.tolerance) | (generation == _GENERATIONS)
+            good = panels.negligible(square, self.tolerance, begun) | (generation == _GENERATIONS)
             if not good.all():
                 done.append(panels.some(good))
                 new = bisected(new[~good])
@@ -156,7 +164,7 @@ class _Search(Generic[AnyLaw]):
             # a break on the very edge does not show on either side of it
             done.append(panels)
             panels, disagree = self._compared(_joined(done))
-            good = panels.negligible(square, self.tolerance) | (generation == _GENERATIONS)
+            good = panels.negligible(square, self.tolerance, begun) | (generation == _GENERATIONS)
             if good.all():
                 break
             done = [panels.some(good)]
@@ -198,7 +206,7 @@ class _Search(Generic[AnyLaw]):
         broken = (rest > _BROKEN * coefficients[:, 1:].max(axis=-1)) & (rest > 2 * _ROUNDING * size)
         rest = np.where(broken, ORDER * rest, rest)  # a series that falls off slowly is wrong by all that follows
         square = (weights * values**2).sum(axis=-1)
-        return _Panels(edges, x, weights, values, square, rest, _ROUNDING * size, steep, broken)
+        return _Panels(edges, x, weights, values, size, square, rest, _ROUNDING * size, steep, broken)
 
     def _values(self, x: Array) -> Array:
         values = self.f(self.law.coordinate(x))
@@ -245,13 +253,14 @@ class _Search(Generic[AnyLaw]):
 
     def _resolved(self, panels: _Panels, first: Array, evaluations: int) -> Resolved[AnyLaw]:
         # rounding of the values is in the error of every method; it does not make the function wrong
-        wrong = np.maximum(np.where(panels.unresolved > panels.rounding, panels.unresolved, 0.0), panels.steep)
+        noise = panels.rounding + 2 * panels.steep
+        wrong = np.where(panels.unresolved > noise, panels.unresolved, 0.0)
         beyond = 0.0
         square = panels.square.sum()
         if panels.edges[-1, 1] < self.law.end and square:
             x, values = panels.nodes[[0, -1], [0, -1]], panels.values[[0, -1], [0, -1]]
             beyond = float(self.law.weigh(x, np.ones(2)) @ values**2 / square)
-        whole = (panels.nodes, panels.weights, panels.values, wrong, beyond, evaluations)
+        whole = (panels.nodes, panels.weights, panels.values, wrong, _AVERAGED * panels.steep, beyond, evaluations)
         return Resolved(self.f, self.law, panels.edges, self.breaks, first, *whole)
 
 

@@ -17,10 +17,10 @@ from ..functions import ScalarFunction
 from ..gaussian import Array
 from .law import Law
 
-AnyLaw = TypeVar("AnyLaw", bound=Law, covariant=True)
+AnyLaw = TypeVar("AnyLaw", bound=Law)
 
-_NEAR = 3.0
-"""In x: how much further out than v the u may be that matters for E[f(u) | v]."""
+_NEAR = 1.0
+"""In x: how much further out than u the v may be that matter for E[g(v) | u]."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Resolved(Generic[AnyLaw]):
     """Of f, in the same shape."""
     wrong: Array
     """By how much f may be wrong on each panel."""
+    noise: Array
+    """By how much rounding of x makes its mean over a panel wrong; in each at random."""
     beyond: float
     """At most this share of E f^2 is beyond the panels."""
     evaluations: int
@@ -57,6 +59,11 @@ class Resolved(Generic[AnyLaw]):
     def places(self) -> Array:
         """All edges, in increasing order, each once."""
         return np.append(self.edges[:, 0], self.edges[-1, 1])
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Of the panels, and infinity for what is beyond the last."""
+        return np.append(np.diff(self.places), math.inf)
 
     @cached_property
     def features(self) -> Array:
@@ -92,26 +99,37 @@ class Resolved(Generic[AnyLaw]):
     def uncertain(self) -> float:
         """By how much E f may be wrong."""
         around = 0.0 if self.around is None else self.around.uncertain
-        return float(self.wrong @ self.mass) + around + math.sqrt(self.beyond) * self.rms
+        return self._sum(1.0) + around + math.sqrt(self.beyond) * self.rms
 
     def lost(self, other: Resolved[Any]) -> float:
         """Return by how much E f(u) g(v) may be wrong because f is, and because it is cut off; g is ``other``.
 
-        What is wrong everywhere is bounded by Cauchy-Schwarz. What is wrong in one place, around a break that was not
-        declared, is bounded better by the size of g, taken from x up to three units further out.
+        On a large panel this is bounded by Cauchy-Schwarz, on a small one better by the size of g nearby.
         """
-        everywhere = math.sqrt(float(self.wrong**2 @ self.mass)) * other.rms
-        near = np.maximum(other.rms, other.within(np.abs(self.edges).max(axis=-1) + _NEAR))
-        in_one_place = float(self.wrong * self.mass @ near)
+        size = felt(self.mass, other.rms, nearby(other.edges, other.largest, self.edges))
         around = 0.0 if self.around is None else self.around.lost(other)
-        return min(everywhere, in_one_place) + around + math.sqrt(self.beyond) * self.rms * other.rms
+        return self._sum(size) + around + math.sqrt(self.beyond) * self.rms * other.rms
 
-    def within(self, distance: Array) -> Array:
-        """Return the largest absolute value at x of no more than ``distance``."""
-        inner = np.abs(self.edges).min(axis=-1)
-        order = np.argsort(inner)
-        largest = np.maximum.accumulate(self.largest[order])
-        return np.asarray(largest[np.searchsorted(inner[order], distance, side="right").clip(1) - 1])
+    def _sum(self, size: Array | float) -> float:
+        """Return what the means over all panels are wrong, times a size for each."""
+        factor = self.mass * size
+        return float((self.wrong * factor).sum() + np.linalg.norm(self.noise * factor))
+
+
+def felt(mass: Array, rms: float, near: Array) -> Array:
+    """Return what a mean over a panel is to be multiplied by, for a function of this rms and size nearby."""
+    return np.minimum(np.maximum(rms, near), rms / np.sqrt(np.maximum(mass, 1e-300)))
+
+
+def nearby(panels: Array, largest: Array, others: Array) -> Array:
+    """Return the largest value on these panels at an abs(x) up to one more than that of the others.
+
+    It bounds E[g(v) | u], for functions that are not rather bounded by their root mean square.
+    """
+    inner = np.abs(panels).min(axis=-1)
+    order = inner.argsort()
+    reached = inner[order].searchsorted(np.abs(others).max(axis=-1) + _NEAR, side="right")
+    return np.asarray(np.maximum.accumulate(largest[order])[np.maximum(reached, 1) - 1])
 
 
 def inherited(f: Resolved[Any], g: Resolved[Any]) -> float:

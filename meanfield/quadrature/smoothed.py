@@ -80,15 +80,13 @@ class Smoothed:
         """
         if self.noise == 0:
             return np.full(len(panels), math.inf)
-        ends = np.sort(self.correlation * panels, axis=-1)
-        low, high = ends[:, 0] - _RANGE * self.noise, ends[:, 1] + _RANGE * self.noise
-        edges = self.g.edges
-        first = np.clip(np.searchsorted(edges[:, 1], low, side="right"), 0, len(edges) - 1)
-        last = np.clip(np.searchsorted(edges[:, 0], high, side="left"), first + 1, len(edges))
-        lengths = np.append(edges[:, 1] - edges[:, 0], math.inf)
-        shortest = np.minimum.reduceat(lengths, np.stack([first, last], axis=-1).ravel())[::2]
-        breaks = self.g.breaks
-        broken = np.searchsorted(breaks, low) != np.searchsorted(breaks, high)
+        ends = self.correlation * panels
+        low, high = ends.min(axis=-1) - _RANGE * self.noise, ends.max(axis=-1) + _RANGE * self.noise
+        g, places = self.g, self.g.places
+        first = np.minimum(np.maximum(places.searchsorted(low, side="right"), 1), len(places) - 1) - 1
+        last = np.maximum(places[:-1].searchsorted(high), first + 1)
+        shortest = np.minimum.reduceat(g.lengths, np.stack([first, last], axis=-1).ravel())[::2]
+        broken = g.breaks.searchsorted(low) != g.breaks.searchsorted(high)
         return np.where(broken, 0.0, shortest / self.noise)
 
     def _on_panels(self, centres: Array) -> tuple[Array, int]:

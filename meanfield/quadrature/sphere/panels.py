@@ -23,8 +23,8 @@ from ..method import Estimate
 from ..resolved import Resolved, inherited
 from .method import SphereMethod
 
-_NODES = 32
-"""Of a panel, in either variable: they integrate what as many terms resolve, times the density."""
+_NODES = 24
+"""Of a panel, in either variable: exact where a series of 32 terms has converged."""
 
 _LONGEST, _REACH = 1.5, 12.0
 """Of panels in the inner variable, and how far they reach: exp(-12^2/2) = 5e-32."""
