@@ -39,8 +39,11 @@ _BEYOND = 1e-30
 _GAP = 1 / 200
 """In x: between probes, where the function declares no scale."""
 
-_ENDS = np.outer([-1, 1], 1 - 10.0 ** np.arange(-12, -3)).ravel()
+_ENDS = np.outer([-1, 1], 1 - 10.0 ** np.arange(-14, -3)).ravel()
 """Probes between the outermost nodes of a panel and its ends: a break may be close to another that was declared."""
+
+_AWAY = 1e-15
+"""How near to an edge a probe may be, relative to it."""
 
 _GENERATIONS = 160
 """A double is exhausted by fewer bisections, also where they first close in on one break and then on another."""
@@ -195,9 +198,13 @@ class _Search(Generic[AnyLaw]):
         rest = 2 * coefficients[:, -4:].max(axis=-1)
         if probes or self._looks_at_ends:
             at, interpolation = _probe(probes, self._looks_at_ends)
-            points = edges.mean(axis=-1, keepdims=True) + (edges[:, 1:] - edges[:, :1]) / 2 * at
+            left, right = edges[:, :1], edges[:, 1:]
+            points = (left + right) / 2 + (right - left) / 2 * at
             off = self._values(points)
             off -= values @ interpolation
+            if self._looks_at_ends:  # no nearer to a break than it is known where it is
+                near = points[:, probes:]
+                off[:, probes:][(near - left < _AWAY * np.abs(left)) | (right - near < _AWAY * np.abs(right))] = 0.0
             rest = np.maximum(rest, np.maximum(off.max(axis=-1), -off.min(axis=-1)))
         weights = self.law.weigh(x, lengths)
         size = np.abs(values).max(axis=-1)
