@@ -1,7 +1,7 @@
 """The Hermite series (Mehler): one set of coefficients for every correlation.
 
-With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. The integrals
-have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
+With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. These
+integrals have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
 
     |rest| <= |c|^N sqrt(E f^2 - sum_{n<N} h_n^2) sqrt(E g^2 - sum_{n<N} k_n^2).
 
@@ -13,7 +13,6 @@ panels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -24,8 +23,10 @@ from numpy.typing import NDArray
 from ..errors import require_integer, require_number
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
+from .law import GaussianLaw
+from .legendre import gauss, shorter
 from .method import ROUNDING, Estimate, Method, Quantity, fill_in, rounding, unknown
-from .resolved import resolve
+from .resolve import ORDER, resolve
 
 _DIGITS = 41.0
 """exp(-41) = 2e-18."""
@@ -41,6 +42,9 @@ _SHORTEST = 16
 
 _LARGEST_MATRIX = 2**18
 """Entries of the matrix from values to coefficients; beyond, other methods are faster."""
+
+_PHASE = 24.0
+"""By how much a polynomial may turn on a panel: 32 nodes integrate it times what a series of 32 terms resolves."""
 
 _BLOCK = 2**17
 """Entries of an array that stays in cache."""
@@ -64,7 +68,7 @@ class HermiteSeries(Method):
     >>> import meanfield as mf
     >>> estimate = mf.HermiteSeries().overlap(mf.tanh, 3.0, [-1.0, 0.5, 1.0])
     >>> estimate.value.round(12)
-    array([-0.17064134,  0.08450963,  0.17064134])
+    array([-0.17064134,  0.08453367,  0.17064134])
     """
 
     terms: int = 256
@@ -115,14 +119,19 @@ class HermiteSeries(Method):
         return _joined(parts)[which]
 
     def _on_panels(self, f: ScalarFunction, sd: float, count: int) -> _Series:
-        resolved = resolve(f, sd, tolerance=self.tolerance, largest=self.largest)
-        z, weighted = resolved.nodes.ravel() / sd, (resolved.weights * resolved.values).ravel()
-        coefficients = np.array([float(weighted @ polynomial) for polynomial in _hermite(z, count)])
+        resolved = resolve(f, GaussianLaw(sd), tolerance=self.tolerance, largest=self.largest)
+        x, weighted, evaluations = resolved.nodes, resolved.weights * resolved.values, resolved.evaluations
+        longest = _PHASE / math.sqrt(count)
+        if (resolved.edges[:, 1] - resolved.edges[:, 0]).max() > longest:
+            x, lengths = gauss(shorter(resolved.edges, longest), ORDER)
+            weighted = resolved.law.weigh(x, lengths) * resolved.at(x)
+            evaluations += x.size
+        coefficients = _matrix(x.ravel(), count) @ weighted.ravel()
         return _Series(
             coefficients[None],
             np.array([resolved.square]),
-            np.array([resolved.inherited]),
-            np.array([resolved.evaluations]),
+            np.array([resolved.lost(resolved) / resolved.rms if resolved.square else 0.0]),
+            np.array([evaluations]),
         )
 
 
@@ -224,12 +233,17 @@ def _lattice(step: float, count: int) -> tuple[Array, Array, Array]:
     points = math.ceil(_REACH / step)
     z = np.asarray(step * (np.arange(-points, points) + 0.5), dtype=np.float64)
     weights = step / math.sqrt(2 * math.pi) * np.exp(-0.5 * z * z)
-    return z, weights, np.stack([weights * polynomial for polynomial in _hermite(z, count)], axis=1)
+    return z, weights, np.ascontiguousarray((_matrix(z, count) * weights).T)
 
 
-def _hermite(z: Array, count: int) -> Iterator[Array]:
-    """Yield He_n(z)/sqrt(n!) for n = 0 .. count - 1."""
-    before, now = np.zeros_like(z), np.ones_like(z)
-    for n in range(count):
-        yield now
-        before, now = now, (z * now - math.sqrt(n) * before) / math.sqrt(n + 1)
+def _matrix(z: Array, count: int) -> Array:
+    """Return He_n(z)/sqrt(n!), n = 0 .. count - 1, shape (count, points)."""
+    matrix = np.empty((count, z.size))
+    matrix[0], matrix[1] = 1.0, z
+    root = np.sqrt(np.arange(count)).tolist()
+    for n in range(1, count - 1):
+        # root_{n+1} h_{n+1} = z h_n - root_n h_{n-1}
+        row = np.multiply(z, matrix[n], out=matrix[n + 1])
+        row -= root[n] * matrix[n - 1]
+        row *= 1 / root[n + 1]
+    return matrix

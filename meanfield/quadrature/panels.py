@@ -1,7 +1,7 @@
 """Gauss-Legendre panels split at kinks and jumps, for any function: nested, in two variables.
 
-In one variable these are the panels on which the function is resolved; in two, the function that is seen through noise is
-integrated on its own panels around every node of the other.
+In one variable these are the panels on which the function is resolved; in two, the function that is seen through noise
+is integrated on its own panels around every node of the other.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from functools import partial
 from ..errors import require_integer, require_number
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
+from .law import GaussianLaw
 from .method import ROUNDING, Estimate, Method, Quantity, at_zero, one_by_one
-from .resolved import Resolved, resolve
+from .resolve import resolve
+from .resolved import Resolved
 from .smoothed import Smoothed, expect_product
 
 
@@ -33,6 +35,7 @@ class Panels(Method):
     Examples
     --------
     >>> import meanfield as mf
+    >>> import numpy as np
     >>> ramp = mf.ScalarFunction(lambda u: np.clip(u, -1, 1), kinks=(-1, 1))
     >>> round(mf.Panels().second_moment(ramp, 1.0).value, 13)
     0.5160585509617
@@ -56,11 +59,10 @@ class Panels(Method):
         if variance == 0:
             return at_zero(f, quantity)
         resolved = self._resolve(f, variance)
-        square = resolved.square
         if quantity == "mean":
-            value, error, scale = resolved.mean, float(resolved.lost.sum()), math.sqrt(square)
+            value, error, scale = resolved.mean, resolved.uncertain, resolved.rms
         else:
-            value, error, scale = square, float(2 * resolved.lost @ resolved.largest), square
+            value, error, scale = resolved.square, 2 * resolved.lost(resolved), resolved.square
         return value, error + 4 * ROUNDING * scale, resolved.evaluations, scale
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
@@ -76,11 +78,12 @@ class Panels(Method):
         pair = GaussianPair(a, other, b)
         seen = self._resolve(f, a)
         other_seen = seen if f is g and a == other else self._resolve(g, other)
-        smoothed = Smoothed(other_seen, slope=b / a, noise=math.sqrt(pair.determinant / a))
+        noise = pair.root / (math.sqrt(a) * math.sqrt(other))
+        smoothed = Smoothed(other_seen, pair.correlation if noise else math.copysign(1.0, b), noise)
         value, error, evaluations = expect_product(seen, smoothed, largest=self.largest)
-        scale = math.sqrt(seen.square * other_seen.square)
-        evaluations += seen.evaluations + other_seen.evaluations
+        scale = seen.rms * other_seen.rms
+        evaluations += seen.evaluations + (0 if other_seen is seen else other_seen.evaluations)
         return value, error + 4 * ROUNDING * scale, evaluations, scale
 
-    def _resolve(self, f: ScalarFunction, variance: float) -> Resolved:
-        return resolve(f, math.sqrt(variance), tolerance=self.tolerance, largest=self.largest)
+    def _resolve(self, f: ScalarFunction, variance: float) -> Resolved[GaussianLaw]:
+        return resolve(f, GaussianLaw(math.sqrt(variance)), tolerance=self.tolerance, largest=self.largest)

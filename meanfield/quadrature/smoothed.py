@@ -1,7 +1,8 @@
 """The overlap as an integral in one variable: E f(u) g(v) = E f(u) (T g)(u), with T g(u) = E[g(v) | u].
 
-Given u, v is slope u + noise w with w standard normal, so T g is g smoothed. Where g is resolved on panels much longer
-than the noise, the trapezoidal rule in w takes a few dozen points; elsewhere the noise is integrated on the panels of g.
+In standard deviations, x of u and y of v, y is c x + s w with w standard normal, c the correlation and s the noise: T g
+is g smoothed. Where g is resolved on panels much longer than the noise, the trapezoidal rule in w takes a few dozen
+points; elsewhere the noise is integrated on the panels of g.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from ..errors import QuadratureError
 from ..gaussian import Array
-from .resolved import Resolved, bisected
+from .law import GaussianLaw
+from .legendre import between, bisected, counted, gauss, missed
+from .resolved import Resolved, inherited
 
 _NODES = 16
 """Of a Gauss rule: exact where a series of 32 terms has converged."""
 
 _RANGE = 9.0
-"""In standard deviations of the noise: exp(-9^2/2) = 3e-18."""
+"""In units of the noise: exp(-9^2/2) = 3e-18."""
 
 _LONG, _MIDDLING = 16.0, 2.2
 """Panels of g, in units of the noise, for which the trapezoidal rule takes 29 points, and 91."""
@@ -30,140 +32,140 @@ _LONG, _MIDDLING = 16.0, 2.2
 _FINE, _GRADED = 3.0, 5.0
 """Panels, in units of the noise, on which 16 nodes integrate its density, and T g where g has a kink or jump."""
 
+_LAYER = np.array([-10.0, -5.0, 0.0, 5.0, 10.0])
+"""Where T g is split around a kink or jump of g, in units of the noise."""
+
 _LONGER = 2.01
 """How much longer than the panels of g those may be on which T g is integrated."""
 
-_UNDERFLOW = 1e-300
+_NOISE = 1e-14
+"""Of the end of a series: rounding, times the degree."""
+
+_ROWS = 128
+"""Panels that are done at a time."""
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """T g(u) = E g(slope u + noise w), w standard normal."""
+    """T g(x) = E g(c x + s w), w standard normal."""
 
-    g: Resolved
-    slope: float
+    g: Resolved[GaussianLaw]
+    correlation: float
     noise: float
 
-    def __call__(self, u: Array, panels: Array) -> tuple[Array, int]:
-        """Return T g at the nodes u of panels, shape (panels, nodes), and how many values of g it took."""
-        centres = self.slope * u
+    def __call__(self, x: Array, panels: Array) -> tuple[Array, int]:
+        """Return T g at the nodes x of panels, shape (panels, nodes), and how many values of g it took."""
+        centres = self.correlation * x
         if self.noise == 0:
-            return self.g.f(centres), u.size
+            return self.g.at(centres), x.size
         room = self.room(panels)
-        result = np.empty_like(u)
+        result = np.empty_like(x)
         evaluations = 0
         for points, chosen in ((29, room >= _LONG), (91, (room < _LONG) & (room >= _MIDDLING))):
-            w, weights = _trapezoid(points)
-            result[chosen] = self.g.f(centres[chosen][..., None] + self.noise * w) @ weights
-            evaluations += points * int(chosen.sum()) * u.shape[-1]
-        for row in np.flatnonzero(room < _MIDDLING):
-            result[row], cost = self._on_panels(centres[row])
+            if chosen.any():
+                w, weights = _trapezoid(points)
+                result[chosen] = self.g.at(centres[chosen][..., None] + self.noise * w) @ weights
+                evaluations += points * int(chosen.sum()) * x.shape[-1]
+        hard = np.flatnonzero(room < _MIDDLING)
+        for start in range(0, hard.size, _ROWS):
+            rows = hard[start : start + _ROWS]
+            result[rows], cost = self._on_panels(centres[rows])
             evaluations += cost
         return result, evaluations
 
     def room(self, panels: Array) -> Array:
-        """Return the shortest panel of g that the noise reaches from each panel of u, in units of the noise.
+        """Return the shortest panel of g that the noise reaches from each panel of x, in units of the noise.
 
-        0 where it reaches a declared kink or jump, infinity without noise.
+        0 where it reaches a known kink or jump, infinity without noise.
         """
         if self.noise == 0:
             return np.full(len(panels), math.inf)
-        low, high = self._window(panels)
-        edges = self.g.edges
-        first = np.clip(np.searchsorted(edges[:, 1], low, side="right"), 0, len(edges) - 1)
-        last = np.clip(np.searchsorted(edges[:, 0], high, side="left"), first + 1, len(edges))
-        lengths = np.append(edges[:, 1] - edges[:, 0], math.inf)
-        shortest = np.minimum.reduceat(lengths, np.stack([first, last], axis=-1).ravel())[::2]
-        breaks = np.array(self.g.f.breaks)
-        broken = np.searchsorted(breaks, low) != np.searchsorted(breaks, high)
+        ends = self.correlation * panels
+        low, high = ends.min(axis=-1) - _RANGE * self.noise, ends.max(axis=-1) + _RANGE * self.noise
+        g, places = self.g, self.g.places
+        first = np.minimum(np.maximum(places.searchsorted(low, side="right"), 1), len(places) - 1) - 1
+        last = np.maximum(places[:-1].searchsorted(high), first + 1)
+        shortest = np.minimum.reduceat(g.lengths, np.stack([first, last], axis=-1).ravel())[::2]
+        broken = g.breaks.searchsorted(low) != g.breaks.searchsorted(high)
         return np.where(broken, 0.0, shortest / self.noise)
 
-    def _window(self, panels: Array) -> tuple[Array, Array]:
-        ends = np.sort(self.slope * panels, axis=-1)
-        return ends[..., 0] - _RANGE * self.noise, ends[..., 1] + _RANGE * self.noise
-
     def _on_panels(self, centres: Array) -> tuple[Array, int]:
-        low, high = centres.min() - _RANGE * self.noise, centres.max() + _RANGE * self.noise
-        regular = np.linspace(low, high, math.ceil((high - low) / (_FINE * self.noise)) + 1)
-        edges = np.append(self.g.edges[:, 0], self.g.edges[-1, 1])
-        edges = np.union1d(regular, edges[(edges > low) & (edges < high)])
-        v, weights = gauss(np.stack([edges[:-1], edges[1:]], axis=-1), _NODES)
-        v, weights = v.ravel(), weights.ravel() / (math.sqrt(2 * math.pi) * self.noise)
-        kernel = np.exp(-0.5 * ((centres[:, None] - v) / self.noise) ** 2)
-        return kernel @ (weights * self.g.f(v)), v.size
+        """Return T g at the centres of the noise, shape (rows, nodes): the panels of a row serve all of its nodes."""
+        row, cut = self._cut(centres.min(axis=-1), centres.max(axis=-1))
+        y, lengths = gauss(cut, _NODES)
+        kernel = (centres / self.noise)[row][:, :, None] - (y / self.noise)[:, None, :]
+        np.multiply(kernel, kernel, out=kernel)
+        kernel *= -0.5
+        np.exp(kernel, out=kernel)
+        weighted = lengths * self.g.at(y) / (math.sqrt(2 * math.pi) * self.noise)
+        parts = (kernel @ weighted[:, :, None])[:, :, 0]
+        starts = np.searchsorted(row, np.arange(len(centres)))
+        return np.add.reduceat(parts, starts, axis=0), y.size
+
+    def _cut(self, low: Array, high: Array) -> tuple[NDArray[np.int64], Array]:
+        """Return panels of y for every row, all that the noise reaches, cut at the edges of g; and whose they are."""
+        low, high = low - _RANGE * self.noise, high + _RANGE * self.noise
+        parts = np.ceil((high - low) / (_FINE * self.noise)).astype(np.int64) + 1
+        places = self.g.places
+        first = np.searchsorted(places, low, side="right")
+        inside = np.maximum(np.searchsorted(places, high, side="left") - first, 0)
+        rows = np.arange(len(low))
+        row = np.concatenate([np.repeat(rows, parts), np.repeat(rows, inside)])
+        step = (high - low) / (parts - 1)
+        regular = np.repeat(low, parts) + counted(parts) * np.repeat(step, parts)
+        cut = np.concatenate([regular, places[np.repeat(first, inside) + counted(inside)]])
+        order = np.lexsort((cut, row))
+        row, panels = row[order], between(cut[order])
+        proper = (row[1:] == row[:-1]) & (panels[:, 1] > panels[:, 0])
+        return row[:-1][proper], panels[proper]
 
 
-def expect_product(f: Resolved, smoothed: Smoothed, *, largest: int) -> tuple[float, float, int]:
+def expect_product(f: Resolved[GaussianLaw], smoothed: Smoothed, *, largest: int) -> tuple[float, float, int]:
     """Return E f(u) T g(u), its error, and how many values of the functions it took."""
     g = smoothed.g
-    scale = math.sqrt(f.square * g.square)
+    scale = f.rms * g.rms
     panels = _outer_panels(f, smoothed)
     value, error, evaluations = 0.0, 0.0, 0
     while len(panels):
         evaluations += _NODES * len(panels)
-        u, weights = gauss(panels, _NODES)
-        smooth, cost = smoothed(u, panels)
+        x, lengths = gauss(panels, _NODES)
+        smooth, cost = smoothed(x, panels)
         evaluations += cost
         if evaluations > largest:
             raise QuadratureError(
                 f"more than {largest} values of the functions would be needed; allow more values (largest=...)"
             )
-        weights = weights * np.exp(-0.5 * (u / f.sd) ** 2) / (math.sqrt(2 * math.pi) * f.sd)
-        integrand = weights * f.f(u) * smooth
-        rest = _rest(integrand)
-        good = (rest <= 1e-17 * scale) | (panels[:, 1] - panels[:, 0] <= 1e-13 * f.sd)
-        lost = f.unresolved[np.searchsorted(f.edges[:, 1], panels.mean(axis=-1)).clip(max=len(f.edges) - 1)]
-        lost = lost * weights.sum(axis=-1) * np.abs(smooth).max(axis=-1)
+        seen = f.law.weigh(x, lengths) * f.at(x)
+        integrand = seen * smooth
+        rest = missed(integrand, _NOISE * np.abs(seen).sum(axis=-1) * g.rms)
+        good = (rest <= 1e-17 * scale) | (panels[:, 1] - panels[:, 0] <= 1e-13)
         value += float(integrand[good].sum())
-        error += float((rest + lost)[good].sum())
+        error += float(rest[good].sum())
         panels = bisected(panels[~good])
-    return value, error + math.sqrt(f.square) * g.inherited, evaluations
+    return value, error + inherited(f, g), evaluations
 
 
-def _outer_panels(f: Resolved, smoothed: Smoothed) -> Array:
+def _outer_panels(f: Resolved[GaussianLaw], smoothed: Smoothed) -> Array:
     """Return the panels of f, cut shorter where the noise of T g meets a kink, a jump or short panels of g."""
-    panels = f.edges
-    if smoothed.noise == 0 and smoothed.slope:
-        edges = np.append(smoothed.g.edges[:, 0], smoothed.g.edges[-1, 1]) / smoothed.slope
-        inside = edges[(edges > panels[0, 0]) & (edges < panels[-1, 1])]
-        edges = np.unique(np.concatenate([panels.ravel(), inside]))
-        return np.stack([edges[:-1], edges[1:]], axis=-1)
+    g, correlation, noise = smoothed.g, smoothed.correlation, smoothed.noise
+    low, high = f.places[[0, -1]]
+    if noise == 0:
+        cuts = correlation * g.places  # 1 or -1
+    elif noise < abs(correlation):
+        cuts = np.add.outer(g.breaks, noise * _LAYER).ravel() / correlation
+    else:
+        cuts = np.empty(0)
+    panels = between(np.unique(np.append(f.places, cuts[(cuts > low) & (cuts < high)])))
+    if noise == 0:
+        return panels
     done = []
     while len(panels):
-        length = np.abs(smoothed.slope) * (panels[:, 1] - panels[:, 0])
+        length = abs(correlation) * (panels[:, 1] - panels[:, 0])
         room = smoothed.room(panels)
-        fine = (length <= _GRADED * smoothed.noise) | (room >= _MIDDLING) & (length <= _LONGER * room * smoothed.noise)
+        fine = (length <= _GRADED * noise) | (room >= _MIDDLING) & (length <= _LONGER * room * noise)
         done.append(panels[fine])
         panels = bisected(panels[~fine])
     return np.concatenate(done)
-
-
-def _rest(integrand: Array) -> Array:
-    """Return what the Gauss rule with 16 nodes misses, from how fast its series of 16 terms falls off."""
-    coefficients = np.abs(integrand @ _series())
-    # not in comparison with the constant: on a short panel that would pass anything
-    tail, size = coefficients[:, -3:].max(axis=-1), coefficients[:, 1:].max(axis=-1)
-    return np.asarray(4 * tail * tail / np.maximum(size, _UNDERFLOW))
-
-
-def gauss(panels: Array, nodes: int) -> tuple[Array, Array]:
-    """Return nodes and weights of the Gauss-Legendre rule on each panel, shape (panels, nodes)."""
-    x, weights = _gauss(nodes)
-    half = (panels[:, 1:] - panels[:, :1]) / 2
-    return panels.mean(axis=-1, keepdims=True) + half * x, half * weights
-
-
-@cache
-def _gauss(nodes: int) -> tuple[Array, Array]:
-    x, weights = legendre.leggauss(nodes)
-    return np.asarray(x, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-
-
-@cache
-def _series() -> NDArray[np.float64]:
-    """From values times weights of the rule to coefficients of the Legendre series, in units of the integral."""
-    x, _ = _gauss(_NODES)
-    return legendre.legvander(x, _NODES - 1) * (2 * np.arange(_NODES) + 1)
 
 
 @cache

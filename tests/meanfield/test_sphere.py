@@ -15,9 +15,11 @@ from problems import CUBIC, KINKED_EXPONENTIAL, RAMP, STAIRS, WAVE
 from tolerances import QUADRATURE, ROUNDING
 
 import meanfield as mf
+from meanfield.quadrature.law import SphereLaw
+from meanfield.quadrature.legendre import rule
+from meanfield.quadrature.resolve import resolve
+from meanfield.quadrature.resolved import Resolved
 from meanfield.quadrature.sphere.gegenbauer import coefficients, max_beyond, polynomials
-from meanfield.quadrature.sphere.law import Law, legendre_rule
-from meanfield.quadrature.sphere.resolved import Resolved, resolve
 
 METHODS: list[mf.SphereMethod] = [mf.Gegenbauer(), mf.SpherePanels(), mf.SPHERE]
 
@@ -186,8 +188,8 @@ def test_the_limit_is_gaussian() -> None:
         assert near.value == pytest.approx(limit.value, rel=3e-9)
 
 
-def resolved(f: mf.ScalarFunction, d: int) -> Resolved:
-    return resolve(f, Law(d), tolerance=1e-13, largest=10**6)
+def resolved(f: mf.ScalarFunction, d: int) -> Resolved[SphereLaw]:
+    return resolve(f, SphereLaw(d), tolerance=1e-13, largest=10**6)
 
 
 @pytest.mark.parametrize("d", [2, 3, 10, 10**6])
@@ -201,7 +203,7 @@ def test_coefficients_end_at_the_degree_and_not_before(d: int) -> None:
 
 def test_the_rule_is_exact_to_its_degree_and_not_beyond() -> None:
     for nodes in (5, 24, 32):
-        t, weights = legendre_rule(nodes)
+        t, weights = rule(nodes)
         exact, beyond = (weights @ legendre.Legendre.basis(k)(t) ** 2 for k in (nodes - 1, nodes))
         assert exact == pytest.approx(2 / (2 * nodes - 1), rel=ROUNDING)
         assert abs(beyond) < ROUNDING  # the truth is 2/(2 nodes + 1)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from ...errors import QuadratureError
 from ...functions import Activation, ScalarFunction
+from ..law import SphereLaw
 from ..method import Estimate, as_function
+from ..resolved import Resolved
 from .gegenbauer import Gegenbauer
 from .method import SphereMethod, require_cosine, require_dimension
 from .panels import SpherePanels
-from .resolved import Resolved
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SphereAuto(SphereMethod):
         cosine = require_cosine(cosine, dimension)
         return next(m for m in self.methods if m.accepts(f, dimension=dimension, cosine=cosine, other=g))
 
-    def _overlap(self, f: Resolved, g: Resolved, cosine: float) -> Estimate:
+    def _overlap(self, f: Resolved[SphereLaw], g: Resolved[SphereLaw], cosine: float) -> Estimate:
         chosen = self.choose(f.f, dimension=f.law.dimension, cosine=cosine, other=g.f)
         try:
             return chosen._overlap(f, g, cosine)

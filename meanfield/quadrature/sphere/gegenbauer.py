@@ -15,16 +15,18 @@ import numpy as np
 
 from ...functions import ScalarFunction
 from ...gaussian import Array
+from ..law import SphereLaw
+from ..legendre import gauss, shorter
 from ..method import Estimate
-from .law import Law, gauss
-from .method import SphereMethod, inherited
-from .resolved import Resolved
+from ..resolve import ORDER
+from ..resolved import Resolved, inherited
+from .method import SphereMethod
 
 _LEVELS = (32, 96, 256)
 """Numbers of terms that are tried, one after the other."""
 
-_NODES, _PHASE = 32, 10.0
-"""Of a panel, and by how much a polynomial may turn on it: 32 nodes integrate it times what 24 terms resolve."""
+_PHASE = 16.0
+"""By how much a polynomial may turn on a panel: 32 nodes integrate it times what a series of 32 terms resolves."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Gegenbauer(SphereMethod):
         left_out = max_beyond(cosine, int(dimension), _LEVELS[-1])[-1] * _LEVELS[-1] ** -decay
         return bool(left_out <= 10 * self.tolerance)
 
-    def _overlap(self, f: Resolved, g: Resolved, cosine: float) -> Estimate:
-        scale = math.sqrt(f.square * g.square)
+    def _overlap(self, f: Resolved[SphereLaw], g: Resolved[SphereLaw], cosine: float) -> Estimate:
+        scale = f.rms * g.rms
         evaluations = f.evaluations + (g.evaluations if g is not f else 0)
         value = error = 0.0
         for terms in _LEVELS:
@@ -74,11 +76,11 @@ class Gegenbauer(SphereMethod):
         return self._accept(value, error + inherited(f, g), scale, evaluations)
 
 
-def coefficients(f: Resolved, terms: int) -> tuple[Array, int]:
+def coefficients(f: Resolved[SphereLaw], terms: int) -> tuple[Array, int]:
     """Return f_n = E f(u) p_n(u) for n < terms, and how many values of f it took."""
     # in a unit of x, p_n turns by sqrt(n) where n is below d, by n/sqrt(d) where it is above
-    edges = _cut(f.edges, _PHASE / math.sqrt(terms * (1 + terms / f.law.dimension)))
-    x, lengths = gauss(edges, _NODES)
+    edges = shorter(f.edges, _PHASE / math.sqrt(terms * (1 + terms / f.law.dimension)))
+    x, lengths = gauss(edges, ORDER)
     x, lengths = x.ravel(), lengths.ravel()
     u = f.law.coordinate(x)
     weighted = f.law.weigh(x, lengths) * f.f(u)
@@ -119,23 +121,13 @@ def max_beyond(cosine: float, dimension: int, terms: int) -> Array:
     return np.asarray(np.minimum(1.0, np.sqrt(np.append(1.0, s))))
 
 
-def _tail(f: Resolved, a: Array) -> float:
+def _tail(f: Resolved[SphereLaw], a: Array) -> float:
     """Return E f^2 - sum f_n^2; it cannot be known to be less than its rounding."""
     return max(f.square - float(a @ a), 0.0) + 4e-15 * f.square
 
 
-def _ladder(law: Law, terms: int) -> Array:
+def _ladder(law: SphereLaw, terms: int) -> Array:
     """Return the factors by which u p_{n-1} leads to p_n, n = 0 .. terms: sqrt(n) for large d."""
     d = float(law.dimension)
     n = np.arange(2.0, terms + 1)
     return np.concatenate([[0.0, 1.0], np.sqrt(d / (2 * n + d - 2) * n * ((n + d - 3) / (2 * n + d - 4)))])
-
-
-def _cut(edges: Array, longest: float) -> Array:
-    """Cut panels into equal parts of no more than this length."""
-    left, right = edges.T
-    parts = np.ceil((right - left) / longest).astype(int)
-    step = np.repeat((right - left) / parts, parts)
-    index = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
-    start = np.repeat(left, parts) + index * step
-    return np.stack([start, start + step], axis=-1)

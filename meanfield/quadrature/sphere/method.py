@@ -12,14 +12,13 @@ from ...errors import ParameterError, QuadratureError, require_integer, require_
 from ...functions import Activation, ScalarFunction
 from ...gaussian import Array
 from ..auto import AUTO
+from ..law import SphereLaw
 from ..method import ROUNDING, Estimate, as_function
-from .law import Law
-from .resolved import Resolved, resolve
+from ..resolve import resolve
+from ..resolved import Resolved
 
 _ROUNDOFF = 4 * ROUNDING
 """Relative to the scale."""
-
-_ONE = ScalarFunction(lambda u: 1.0, scale=1e9)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class SphereMethod(ABC):
         """Whether the method is suited to this overlap; mean and second moment are the same by all."""
 
     @abstractmethod
-    def _overlap(self, f: Resolved, g: Resolved, cosine: float) -> Estimate:
+    def _overlap(self, f: Resolved[SphereLaw], g: Resolved[SphereLaw], cosine: float) -> Estimate:
         """E f(u) g(v) in dimension 2 or more; g is f where the functions are the same."""
 
     def mean(self, f: ScalarFunction | Activation, *, dimension: float) -> Estimate:
@@ -64,9 +63,7 @@ class SphereMethod(ABC):
             values = _at_poles(f)
             return _plain(values.mean(), 0.0, 2, math.sqrt((values**2).mean()))
         resolved = self._resolve(f, dimension)
-        rms = math.sqrt(resolved.square)
-        error = resolved.lost(self._resolve(_ONE, dimension))
-        return self._accept(resolved.mean, error, rms, resolved.evaluations)
+        return self._accept(resolved.mean, resolved.uncertain, resolved.rms, resolved.evaluations)
 
     def second_moment(self, f: ScalarFunction | Activation, *, dimension: float) -> Estimate:
         """E f(u)^2, with an error estimate."""
@@ -129,8 +126,8 @@ class SphereMethod(ABC):
         second = first if f is g else self._resolve(g, dimension)
         return self._overlap(first, second, cosine)
 
-    def _resolve(self, f: ScalarFunction, dimension: float) -> Resolved:
-        return resolve(f, Law(int(dimension)), tolerance=self.tolerance, largest=self.largest)
+    def _resolve(self, f: ScalarFunction, dimension: float) -> Resolved[SphereLaw]:
+        return resolve(f, SphereLaw(int(dimension)), tolerance=self.tolerance, largest=self.largest)
 
     def _accept(self, value: float, error: float, scale: float, evaluations: int) -> Estimate:
         error += _ROUNDOFF * scale
@@ -141,11 +138,6 @@ class SphereMethod(ABC):
             f"{scale:.3g}. If the function has kinks or jumps that are not declared, declare them: ScalarFunction(f, "
             "kinks=..., jumps=...). Otherwise allow a larger error (tolerance=...)"
         )
-
-
-def inherited(f: Resolved, g: Resolved) -> float:
-    """Return the error of E f(u) g(v) that no method can do anything about, since it is in f and g."""
-    return 2 * f.lost(f) if f is g else f.lost(g) + g.lost(f)
 
 
 def require_dimension(dimension: float) -> float:

@@ -10,31 +10,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from ...errors import QuadratureError
 from ...functions import ScalarFunction
 from ...gaussian import Array
+from ..law import SphereLaw, regular
+from ..legendre import bisected, missed, rule
 from ..method import Estimate
-from .law import LONGEST, Law, legendre_rule
-from .method import SphereMethod, inherited
-from .resolved import Resolved
+from ..resolved import Resolved, inherited
+from .method import SphereMethod
 
 _NODES = 24
-"""Of a panel, in either variable: they integrate what as many terms resolve, times the density."""
+"""Of a panel, in either variable: exact where a series of 32 terms has converged."""
+
+_LONGEST, _REACH = 1.5, 12.0
+"""Of panels in the inner variable, and how far they reach: exp(-12^2/2) = 5e-32."""
 
 _NARROW = 0.5
 """Up to this s, G has layers of width s around the breaks of g, which panels of length 1.5 may not see."""
 
 _LAYER = np.array([-12.0, -4.5, -1.5, 0.0, 1.5, 4.5, 12.0])
 """Where such a layer is split, in units of its width."""
-
-_GEOMETRIC = 1e-4
-"""The end of a series relative to its largest term from which it is taken to fall off geometrically."""
 
 _NOISE = 1e-14
 """Of the end of a series: rounding, times the degree."""
@@ -65,9 +64,8 @@ class SpherePanels(SphereMethod):
         """Any function."""
         return True
 
-    def _overlap(self, f: Resolved, g: Resolved, cosine: float) -> Estimate:
-        rms = math.sqrt(g.square)
-        scale = math.sqrt(f.square) * rms
+    def _overlap(self, f: Resolved[SphereLaw], g: Resolved[SphereLaw], cosine: float) -> Estimate:
+        scale = f.rms * g.rms
         given = _Given(g, cosine)
         panels, graded = _ends(f.edges, given.singular(f.edges[-1, 1]), given.split())
         value, error = 0.0, 0.0
@@ -78,9 +76,9 @@ class SpherePanels(SphereMethod):
             evaluations += cost + x.size
             measure = f.law.weigh(x, lengths)
             integrand = measure * f.f(f.law.coordinate(x))
-            noise = _NOISE * np.abs(integrand) @ np.ones(_NODES) * rms
-            rest = _rest(integrand * smooth, noise)
-            good = (rest <= 1e-17 * scale) | (panels[:, 1] - panels[:, 0] <= 1e-15 * f.law.pole)
+            noise = _NOISE * np.abs(integrand) @ np.ones(_NODES) * g.rms
+            rest = missed(integrand * smooth, noise)
+            good = (rest <= 1e-17 * scale) | (panels[:, 1] - panels[:, 0] <= 1e-15 * f.law.end)
             value += float((integrand * smooth)[good].sum())
             error += float(rest[good].sum() + (np.abs(integrand) * uncertain)[good].sum())
             panels, graded = _halves(panels[~good], graded[~good])
@@ -91,7 +89,7 @@ class SpherePanels(SphereMethod):
 class _Given:
     """G(x) = E[g(v) | u], u at latitude x/sqrt(d)."""
 
-    g: Resolved
+    g: Resolved[SphereLaw]
     cosine: float
 
     @property
@@ -140,22 +138,21 @@ class _Given:
 
     def _edges(self) -> Array:
         """Return the edges of panels in the variable of t that resolve its density."""
-        inner = Law(self.g.law.dimension - 1)
-        reach = min(12.0, inner.pole)
-        return np.linspace(-reach, reach, 2 * math.ceil(reach / LONGEST) + 1)
+        inner = SphereLaw(self.g.law.dimension - 1)
+        return regular(min(_REACH, inner.end), _LONGEST)
 
     def _inner(self, centre: Array, spread: Array, edges: Array) -> tuple[Array, Array]:
-        law, inner = self.g.law, Law(self.g.law.dimension - 1)
-        places = np.append(self.g.edges[:, 0], self.g.edges[-1, 1]) / law.radius
+        law, inner = self.g.law, SphereLaw(self.g.law.dimension - 1)
+        places = self.g.places / law.radius
         t = np.clip((np.sin(places) - centre[:, None]) / spread[:, None], -1, 1)
         cuts = np.clip(inner.radius * np.arcsin(t), edges[0], edges[-1])
         cuts = np.sort(np.concatenate([np.broadcast_to(edges, (len(centre), len(edges))), cuts], axis=-1), axis=-1)
-        nodes, weights = legendre_rule(_NODES)
+        nodes, weights = rule(_NODES)
         half = np.diff(cuts)[..., None] / 2
         w = (cuts[:, :-1] + cuts[:, 1:])[..., None] / 2 + half * nodes
         v = law.radius * (centre[:, None, None] + spread[:, None, None] * np.sin(w / inner.radius))
         integrand = inner.weigh(w, half * weights) * self.g.f(v)
-        return integrand.sum(axis=(-2, -1)), _rest(integrand, _NOISE * np.abs(integrand).sum(axis=-1)).sum(axis=-1)
+        return integrand.sum(axis=(-2, -1)), missed(integrand, _NOISE * np.abs(integrand).sum(axis=-1)).sum(axis=-1)
 
 
 def _ends(panels: Array, singular: Array, split: Array) -> tuple[Array, NDArray[np.int64]]:
@@ -175,14 +172,12 @@ def _ends(panels: Array, singular: Array, split: Array) -> tuple[Array, NDArray[
 
 
 def _halves(panels: Array, graded: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
-    middle = panels.mean(axis=-1)
-    halves = np.concatenate([np.stack([panels[:, 0], middle], -1), np.stack([middle, panels[:, 1]], -1)])
-    return halves, np.concatenate([np.minimum(graded, 0), np.maximum(graded, 0)])
+    return bisected(panels), np.concatenate([np.minimum(graded, 0), np.maximum(graded, 0)])
 
 
 def _graded_gauss(panels: Array, graded: NDArray[np.int64]) -> tuple[Array, Array]:
     """Return nodes and weights on every panel, squeezed quadratically towards a singular end."""
-    nodes, weights = legendre_rule(_NODES)
+    nodes, weights = rule(_NODES)
     z = (1 + nodes) / 2
     length = panels[:, 1:] - panels[:, :1]
     kind = graded[:, None]
@@ -190,24 +185,3 @@ def _graded_gauss(panels: Array, graded: NDArray[np.int64]) -> tuple[Array, Arra
     x = np.where(kind > 0, panels[:, 1:] - length * (1 - z) ** 2, x)
     slope = np.where(kind < 0, 2 * z, np.where(kind > 0, 2 * (1 - z), 1.0))
     return x, length * slope * weights / 2
-
-
-def _rest(integrand: Array, noise: Array) -> Array:
-    """Return what the Gauss rule misses, from how the series of the weighted integrand falls off; 0 below ``noise``.
-
-    The rule is exact up to twice the degree of the series: where this falls off geometrically, the square of its end is
-    missed. How it falls off is judged without its first term: a kink is small on a short panel, but not in comparison.
-    """
-    terms = np.abs(integrand @ _series())
-    end, start = terms[..., -3:].max(axis=-1), terms[..., :-3].max(axis=-1)
-    share = end / np.maximum(start, 1e-300)
-    rest = end * np.where(share <= _GEOMETRIC, 4 * share, 1.0)
-    return np.where(end <= noise, 0.0, rest)
-
-
-@cache
-def _series() -> Array:
-    """Return the matrix from weighted values to the first coefficients after the constant one, and the last three."""
-    t, _ = legendre_rule(_NODES)
-    terms = legendre.legvander(t, _NODES - 1) * (2 * np.arange(_NODES) + 1)
-    return np.ascontiguousarray(terms[:, [1, 2, 3, 4, -3, -2, -1]])
