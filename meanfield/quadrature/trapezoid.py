@@ -189,7 +189,7 @@ class Trapezoid(Method):
 def _on(lattice: Lattice, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, float]:
     """Return value, error and scale of one integral on a lattice."""
     half = lattice.size // 2
-    u = lattice.u if f.strip is None else lattice.step * np.arange(-half, half + 1)
+    u = lattice.u if f.strip is None else np.asarray(lattice.step * np.arange(-half, half + 1), dtype=np.float64)
     values = f(u)
     weighted = values * gaussian(u, sd) * lattice.step
     square = float(weighted @ values)

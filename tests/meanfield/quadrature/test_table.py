@@ -6,9 +6,7 @@ tolerance. ``CosineSeries``, which wants many pairs at one variance, is in ``tes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pytest
@@ -84,18 +82,7 @@ def test_panels_take_everything_but_a_thousand_waves(truth: Truth) -> None:
     assert len(done) == (0 if fast else len(some(truth)))
 
 
-def smooth() -> Iterator[Any]:
-    """Yield the lines of the table that the trapezoidal rule accepts."""
-    # To be fixed in trapezoid.py: its error estimate is blind to even integrands, as are the squares of these: it
-    # reports 5e-15 where the error is 1e-13
-    blind = pytest.mark.xfail(strict=True, reason="the estimate is blind to even integrands")
-    for truth in TRUTHS:
-        if not function(truth).breaks:
-            marks = [blind] if truth.name == "monomial(3)" and truth.variance < 0.1 else []
-            yield pytest.param(truth, marks=marks, id=str(truth))
-
-
-@pytest.mark.parametrize("truth", list(smooth()))
+@pytest.mark.parametrize("truth", [truth for truth in TRUTHS if not function(truth).breaks], ids=str)
 def test_the_trapezoidal_rule(truth: Truth) -> None:
     done = reached(mf.Trapezoid(), function(truth), truth, some(truth))
     # transforms round relative to the largest value, and polynomials have large ones
