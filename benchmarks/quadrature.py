@@ -4,7 +4,7 @@ Every method of `meanfield.quadrature`, and what one would otherwise take (see p
 are known to thirty digits (tests/data/overlaps.json). Errors are relative to E f(u)^2. A claim is dishonest where the
 error is larger than the claimed one, rounding of the result aside. Times are those of a warm call.
 
-By itself the program compares all of them on 96 overlaps, and runs the automatic choice on all 4320 too; a few minutes.
+By itself the program compares all of them on 96 overlaps, and runs the automatic choice on all 4320: four minutes.
 ``--own`` gives all overlaps to all methods of the package but the slow reference (a quarter of an hour), ``--full`` to
 the peers as well (hours). A run that was interrupted goes on.
 """

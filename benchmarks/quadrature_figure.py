@@ -63,12 +63,18 @@ def plot(rows: Sequence[Point]) -> Figure:
             if not points:
                 continue
             seconds, errors = np.array(points).T
-            axes.scatter(seconds, errors, s=7, marker=".", color=colour, alpha=0.35, linewidths=0)
+            axes.scatter(seconds, errors, s=16, marker=".", color=colour, alpha=0.45, linewidths=0)
             centre = (np.median(seconds), np.median(errors))
-            size = 230 if marker.startswith("$") else 190 if marker == "*" else 85
+            size = 80 * len(marker) - 90 if marker.startswith("$") else 190 if marker == "*" else 85
             edge = 0.4 if marker.startswith("$") else 0.8
             handles[method] = axes.scatter(
-                *centre, s=size, marker=marker, color=colour, edgecolors="white", linewidths=edge, zorder=3
+                *centre,
+                s=size,
+                marker=marker,
+                color=colour,
+                edgecolors="white",
+                linewidths=edge,
+                zorder=5 if method == "AUTO" else 3,
             )
         axes.axhline(1e-13, color="#666666", linestyle=":", linewidth=1, zorder=0)
         axes.set(xscale="log", yscale="log", xlabel="seconds for one value")
@@ -80,7 +86,7 @@ def plot(rows: Sequence[Point]) -> Figure:
     figure.legend([handles[name] for name in names], names, loc="outside right center", fontsize="small", frameon=False)
     figure.suptitle(
         "Overlaps by the methods of the package and by others: large, the median of a method; small, single overlaps.\n"
-        "The dotted line is the default tolerance; smaller errors than 1e-17 are drawn at 1e-17.",
+        "The dotted line is the default tolerance. Errors below 1e-17 are drawn there; what gave no value is missing.",
         fontsize="small",
     )
     return figure
