@@ -240,7 +240,8 @@ def _check_strip(parameter: str, f: ScalarFunction) -> None:
     angles = (np.arange(points) + 0.5) * np.pi / points
     centres = np.linspace(-12, 12, int(min(2001, max(97, 96 / min(f.strip, 1.0)))))
     values = f(centres[:, None] + reach * np.cos(angles))
-    size = np.abs(values).max(axis=1, keepdims=True)
+    wide = reach * (rho + 1 / rho) / 2  # the ellipse reaches beyond the interval
+    size = np.abs(f(centres[:, None] + wide * np.linspace(-1, 1, 41))).max(axis=1, keepdims=True)
     rounding = 1e-15 * np.maximum(size, np.abs(f(np.linspace(-5, 5, 201))).max())
     coefficients = 2 / points * values @ np.cos(np.outer(angles, orders))
     # a hundredfold, as functions grow towards the edge of their strip

@@ -80,6 +80,9 @@ class ScalarFunction:
         ``Parity.EVEN`` or ``Parity.ODD``.
     nonnegative : bool
         Whether the function is known to be nowhere negative.
+    noise : float
+        By how much the values are off, relative to their size, where that is more than rounding: 1e-12 for a slope by
+        the library. Integrals are then accepted with errors of up to ten times that.
     precise : callable, optional
         The same function of one number of mpmath, at the precision at hand: ``mpmath.tanh``. It is what
         :class:`~meanfield.quadrature.reference.Reference` integrates, and nothing else uses it.
@@ -101,6 +104,7 @@ class ScalarFunction:
     scale: float | None
     parity: Parity | None
     nonnegative: bool
+    noise: float
     precise: Callable[[Any], Any] | None = field(compare=False)
 
     def __init__(
@@ -114,6 +118,7 @@ class ScalarFunction:
         scale: float | None = None,
         parity: Parity | None = None,
         nonnegative: bool = False,
+        noise: float = 0.0,
         precise: Callable[[Any], Any] | None = None,
     ) -> None:
         if not callable(value):
@@ -132,6 +137,7 @@ class ScalarFunction:
             raise ParameterError("parity", "Parity.EVEN, Parity.ODD or None", repr(parity))
         object.__setattr__(self, "parity", parity)
         object.__setattr__(self, "nonnegative", bool(nonnegative))
+        object.__setattr__(self, "noise", require_number("noise", noise, at_least=0))
         object.__setattr__(self, "precise", precise)
 
     @property
@@ -216,7 +222,11 @@ def _numerical_slope(value: ScalarFunction) -> ScalarFunction:
         raise ParameterError("slope", expected, "none")
     opposite = {Parity.EVEN: Parity.ODD, Parity.ODD: Parity.EVEN, None: None}
     return ScalarFunction(
-        NumericalSlope(value, value.kinks), jumps=value.kinks, scale=value.scale, parity=opposite[value.parity]
+        NumericalSlope(value, value.kinks),
+        jumps=value.kinks,
+        scale=value.scale,
+        parity=opposite[value.parity],
+        noise=1e-12,
     )
 
 

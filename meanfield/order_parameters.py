@@ -137,9 +137,9 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
 
 def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where: str) -> NDArray[np.float64]:
     """Return E f(u)^2 and I_f[q_t, q_st], shape (.., 2), for every row (q_t, q_st): of phi in (5), of phi' in (7)."""
-    q_t, q_st = q.T
+    q_t, q_st = q.T.tolist()
     try:
         return np.stack([second_moment(f, q_t, method=method), overlap(f, q_t, q_st, method=method)], axis=-1)
     except (QuadratureError, ParameterError) as error:
-        at = f"variance {', '.join(map('{:.6g}'.format, q_t.flat))} and covariance {', '.join(map('{:.6g}'.format, q_st.flat))}"
-        raise QuadratureError(f"{where}, at {at}: {error}") from error
+        variances, covariances = (", ".join(map("{:.6g}".format, np.ravel(values))) for values in (q_t, q_st))
+        raise QuadratureError(f"{where}, at variance {variances} and covariance {covariances}: {error}") from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-QUADRATURE = 2e-13
-"""Of an integral relative to its scale: the default tolerance is 1e-13, and the oracle rounds to double."""
+QUADRATURE = 1e-13
+"""Of an integral relative to its scale: the default tolerance."""
 
-KAPPA = 1e-12
-"""Of kappa, relative: about ten integrals of 1e-13 each enter it."""
+TABLE = 2e-16
+"""Of thirty digits that are rounded to doubles, relative to the scale of the integral."""
+
+KAPPA = 1e-13
+"""Of kappa, relative to kappa_1: integrals are usually within 1e-14, and their errors do not add up."""
 
 ROUNDING = 1e-13
 """Of formulas without integration that are evaluated in two different orders."""
@@ -27,3 +30,6 @@ FORMULA = 1e-13
 
 NUMERICAL_SLOPE = 2e-12
 """Of slopes of size 1 by interpolation, beside a kink, where differences of 1e-16 are magnified most."""
+
+ORACLE = 1e-14
+"""Of integrals of random functions by a dense rule in double precision, relative to the size of the parts."""

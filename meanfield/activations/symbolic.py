@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ParameterError
 from ..formulas import (
     Node,
+    PreciseFormula,
     Program,
     compile_tree,
     derivative,
@@ -102,6 +103,7 @@ def _activation(name: str, expression: Any) -> Activation:
             jumps=breaks.jumps,
             parity=value_parity,
             nonnegative=_cross_checked_sign(node, value_program),
+            precise=PreciseFormula(node),
         ),
         ScalarFunction(
             slope_program,
@@ -109,6 +111,7 @@ def _activation(name: str, expression: Any) -> Activation:
             jumps=breaks.slope_jumps,
             parity=slope_parity,
             nonnegative=_cross_checked_sign(slope, slope_program),
+            precise=PreciseFormula(slope),
         ),
     )
 

@@ -12,9 +12,10 @@ from ..activations import BY_NAME, FAMILIES
 from ..eigenvalues import Regime
 from ..errors import AssumptionError
 from ..fim import kappas
-from ..functions import Activation
+from ..functions import Activation, ScalarFunction
 from ..network import HiddenNormalization, Network
 from ..order_parameters import propagate
+from ..quadrature import QUANTITIES, Exact
 from ..records import plain, table
 from ..report import analyse
 from .options import network_options
@@ -94,11 +95,13 @@ def activations_command(as_json: bool) -> None:
 
 
 def _closed_forms(phi: Activation) -> dict[str, dict[str, Any]]:
-    parts = {"value": phi.value.closed_form, "slope": phi.slope.closed_form}
-    return {
-        part: {"known": list(form.known) if form else [], "source": form.source if form else ""}
-        for part, form in parts.items()
-    }
+    return {"value": _closed_form(phi.value), "slope": _closed_form(phi.slope)}
+
+
+def _closed_form(f: ScalarFunction) -> dict[str, Any]:
+    known = [quantity for quantity in QUANTITIES if Exact().accepts(f, quantity)]
+    source = f.closed_form.source if f.closed_form else "odd function" if known else ""
+    return {"known": known, "source": source}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ imported only when a formula is made: evaluating one needs neither.
 
 from .breaks import Breaks, find_breaks
 from .parse import ACCEPTED, parse
-from .program import Program, compile_tree, high_precision
+from .program import PreciseFormula, Program, compile_tree, high_precision
 from .rewrite import prepare, safe
 from .tree import Node, derivative, from_expression, is_nonnegative, parity
 
@@ -16,6 +16,7 @@ __all__ = [
     "ACCEPTED",
     "Breaks",
     "Node",
+    "PreciseFormula",
     "Program",
     "compile_tree",
     "derivative",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from scipy import special
 from .tree import Node
 
 Step = tuple[str, tuple[int, ...], float]
+
+_GUARD = 10
+"""Digits beyond those asked for."""
 
 BLOCK = 1 << 15
 """How many numbers go through the steps at once, so that the intermediate results stay small."""
@@ -145,6 +149,22 @@ def compile_tree(node: Node) -> Program:
 
     place(node)
     return Program(tuple(steps))
+
+
+@dataclass(frozen=True)
+class PreciseFormula:
+    """A tree as a function of a number of mpmath, at that number's own precision; plain data, as a program is."""
+
+    node: Node
+
+    def __call__(self, u: Any) -> Any:
+        """Evaluate at u."""
+        return u.context.mpf(_evaluator(self.node, u.context.dps + _GUARD)(u))
+
+
+@lru_cache(maxsize=64)
+def _evaluator(node: Node, digits: int) -> Callable[[Any], Any]:
+    return high_precision(node, digits)
 
 
 def high_precision(node: Node, digits: int = 60) -> Callable[[Any], Any]:

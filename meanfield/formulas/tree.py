@@ -39,6 +39,9 @@ class Node:
             node = _NODES[key] = super().__new__(cls)
         return node
 
+    def __reduce__(self) -> tuple[type[Node], tuple[object, ...]]:
+        return Node, (self.operation, self.operands, self.number)
+
     def walk(self) -> Iterator[Node]:
         """Yield the distinct nodes of the tree, operands first."""
         yield from _walk(self, set())

@@ -99,7 +99,8 @@ class Auto(Method):
         def attempt(method: Method, left: Indices) -> Estimate:
             return method._expect(f, variance[left], quantity)
 
-        return self._first_that_reaches([m for m in self.methods if m.accepts(f, quantity)], variance.size, attempt)
+        methods = [m for m in self.methods if m.accepts(f, quantity)]
+        return self._first_that_reaches(methods, variance.size, attempt, f.noise)
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         def attempt(method: Method, left: Indices) -> Estimate:
@@ -108,7 +109,7 @@ class Auto(Method):
         methods = [m for m in self.methods if m.accepts(f, "overlap", g)]
         apart = pair.covariance == 0
         if not apart.any():
-            return self._first_that_reaches(methods, pair.size, attempt)
+            return self._first_that_reaches(methods, pair.size, attempt, max(f.noise, g.noise))
         # independent: exactly zero where a mean is known to be
         estimates = unknown(pair.size)
         first = self._expect(f, pair.variance[apart], "mean")
@@ -119,7 +120,7 @@ class Auto(Method):
         return estimates
 
     def _first_that_reaches(
-        self, methods: list[Method], size: int, attempt: Callable[[Method, Indices], Estimate]
+        self, methods: list[Method], size: int, attempt: Callable[[Method, Indices], Estimate], noise: float
     ) -> Estimate:
         """Let the methods try in turn, each what those before it did not reach."""
         estimates: Estimate | None = None
@@ -131,7 +132,7 @@ class Auto(Method):
                 if method is methods[-1]:
                     raise
                 continue
-            missed = ~compact(method.reached(found))
+            missed = ~compact(method.reached(found, noise=noise))
             if estimates is None and not missed.any():
                 return found
             estimates = estimates or unknown(size)
@@ -141,7 +142,7 @@ class Auto(Method):
                 break
             left = missing
         assert estimates is not None  # the last method raises or returns
-        return methods[-1].check(estimates)
+        return methods[-1].check(estimates, noise=noise)
 
 
 AUTO = Auto()

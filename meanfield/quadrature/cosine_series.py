@@ -8,7 +8,7 @@ geometrically, and a few hundred overlaps give all others. They are read off pol
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -54,7 +54,7 @@ class CosineSeries(Method):
     True
     """
 
-    nodes: Trapezoid = Trapezoid()
+    nodes: Trapezoid = field(default_factory=Trapezoid)
     terms: int = 2048
 
     partial: ClassVar[bool] = True
@@ -85,7 +85,7 @@ class CosineSeries(Method):
         while count <= min(self.terms, pair.size / _PAYS) and limit > 0:
             nodes = GaussianPair(a, other, limit * np.cos(math.pi * (np.arange(count) + 0.5) / count)).ravel()
             found = self.nodes._expect_product(f, g, nodes)
-            if not self.nodes.reached(found).all():
+            if not self.nodes.reached(found, noise=max(f.noise, g.noise)).all():
                 break
             series = fft.dct(found.value, type=2) / count
             series[0] /= 2

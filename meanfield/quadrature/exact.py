@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import require_number
 from ..functions import Parity, ScalarFunction, Terms
 from ..gaussian import Array, GaussianPair, compact
 from .method import ROUNDING, Estimate, Method, Quantity
@@ -26,6 +27,9 @@ class Exact(Method):
     """
 
     tolerance: float = 1e-13
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=0))
 
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Whether the closed form is declared (for the overlap, of f with itself); an odd function has mean 0."""

@@ -86,22 +86,21 @@ class HermiteSeries(Method):
         raise NotImplementedError  # accepts() has seen to it
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
-        estimates = unknown(pair.size)
         correlation = pair.correlation
         sd, other_sd = np.sqrt(pair.variance), np.sqrt(pair.other_variance)
-        needed = np.minimum(_needed(correlation), np.maximum(_length(f, sd), _length(g, other_sd)))
+        alike = f is g and bool((sd == other_sd).all())
+        needed = np.minimum(_needed(correlation), _length(f, sd))
+        if not alike:
+            needed = np.minimum(_needed(correlation), np.maximum(_length(f, sd), _length(g, other_sd)))
         terms = _SHORTEST * 2 ** np.ceil(np.log2(np.maximum(needed / _SHORTEST, 1.0)))
-        suited = (terms <= self.terms) & (sd > 0) & (other_sd > 0)
-        suited &= terms * np.maximum(_points(f, sd, terms), _points(g, other_sd, terms)) <= _LARGEST_MATRIX
+        points = _points(f, sd, terms) if alike else np.maximum(_points(f, sd, terms), _points(g, other_sd, terms))
+        suited = (terms <= self.terms) & (np.minimum(sd, other_sd) > 0) & (terms * points <= _LARGEST_MATRIX)
+        estimates = unknown(pair.size)
         for count in {int(number) for number in terms[suited].tolist()}:
             chosen = np.flatnonzero(suited & (terms == count))
             first = self._coefficients(f, sd[chosen], count)
-            alike = f is g and (sd[chosen] == other_sd[chosen]).all()
             second = first if alike else self._coefficients(g, other_sd[chosen], count)
-            found = _sum(first, second, correlation[chosen])
-            if chosen.size == pair.size:
-                return found
-            fill_in(estimates, chosen, found)
+            fill_in(estimates, chosen, _sum(first, second, correlation[chosen]))
         return estimates
 
     def _coefficients(self, f: ScalarFunction, sd: Array, count: int) -> _Series:

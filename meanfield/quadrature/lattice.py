@@ -14,7 +14,7 @@ from ..errors import QuadratureError
 from ..gaussian import Array
 
 _SOFT, _CENTRE, _MARGIN = 4.6, 5.0, 50.0
-"""In steps: the width over which functions are cut off, in these widths its middle, and the room for it at either end."""
+"""The width over which functions are cut off, in steps; its middle, in widths; and the room for it, in steps."""
 
 
 @dataclass(frozen=True)

@@ -107,20 +107,21 @@ class Method(ABC):
         g = f if other is None else as_function(other)
         pair = GaussianPair(variance, variance if other_variance is None else other_variance, covariance)
         self._require_accepts(f, "overlap", g)
-        return self.check(self._expect_product(f, g, pair.ravel())).reshape(np.shape(pair.variance))
+        found = self._expect_product(f, g, pair.ravel())
+        return self.check(found, noise=max(f.noise, g.noise)).reshape(np.shape(pair.variance))
 
     def _one_gaussian(self, f: ScalarFunction, variance: ArrayLike, quantity: Quantity) -> Estimate:
         variances = require_variance("variance", variance)
         self._require_accepts(f, quantity, None)
-        return self.check(self._expect(f, variances.ravel(), quantity)).reshape(variances.shape)
+        return self.check(self._expect(f, variances.ravel(), quantity), noise=f.noise).reshape(variances.shape)
 
     def _require_accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None) -> None:
         if not self.accepts(f, quantity, other):
             raise QuadratureError(f"{self} is not suited to the {quantity} of {f}; mf.AUTO chooses a method that is")
 
-    def check(self, estimate: Estimate) -> Estimate:
+    def check(self, estimate: Estimate, *, noise: float = 0.0) -> Estimate:
         """Return the estimate if all of it has reached the tolerance; else raise, and say what to try."""
-        reached = self.reached(estimate)
+        reached = self.reached(estimate, noise=noise)
         if np.all(reached):
             return estimate
         first = np.flatnonzero(~reached)[0]
@@ -131,12 +132,14 @@ class Method(ABC):
             "kinks=..., jumps=...). Otherwise allow more values (largest=...) or a larger error (tolerance=...)"
         )
 
-    def reached(self, estimate: Estimate) -> NDArray[np.bool_]:
-        """Whether the errors are within the tolerance, each relative to its scale."""
+    def reached(self, estimate: Estimate, *, noise: float = 0.0) -> NDArray[np.bool_]:
+        """Whether the errors are within the tolerance, or what the noise of the functions allows, on their scale."""
         if self.tolerance == math.inf:
             return np.ones(np.shape(estimate.error), dtype=bool)
         error, scale = compact(estimate.error), compact(estimate.scale)
-        return np.asarray(spread((error <= self.tolerance * scale) | (error == 0), np.shape(estimate.error)))
+        return np.asarray(
+            spread((error <= max(self.tolerance, 10 * noise) * scale) | (error == 0), np.shape(estimate.error))
+        )
 
 
 def as_function(f: ScalarFunction | Activation) -> ScalarFunction:

@@ -169,7 +169,9 @@ def _panels(f: ScalarFunction, sd: float, edges: Array, probes: int) -> Resolved
     rest = np.abs(_finite(f(points), points) - values @ interpolation).max(axis=-1)
     rest = np.maximum(rest, 2 * np.abs(coefficients[:, -4:]).max(axis=-1))
     steepness = np.abs(np.diff(values) / np.maximum(np.diff(nodes), 1e-300)).max(axis=-1)
-    rounding = 2e-15 * size + 3e-16 * np.abs(edges).max(axis=-1) * np.minimum(steepness, size / (1e-300 + half[:, 0]))
+    rounding = (2e-15 + f.noise) * size + 3e-16 * np.abs(edges).max(axis=-1) * np.minimum(
+        steepness, size / (1e-300 + half[:, 0])
+    )
     weights = half * x_weights * np.exp(-0.5 * (nodes / sd) ** 2) / (math.sqrt(2 * math.pi) * sd)
     return Resolved(f, sd, edges, nodes, weights, values, coefficients, rest, rounding)
 

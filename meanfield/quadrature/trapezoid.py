@@ -34,6 +34,9 @@ _REACH, _WIDEST = 9.0, 37.0
 _NEGLIGIBLE = 1e-18
 """Share of E f^2 that may lie at the ends; else the function reaches further than the lattice."""
 
+_GRIDS = [(z, gaussian(z, 1.0)) for z in (np.linspace(-r, r, 101) for r in np.arange(_REACH, _WIDEST, 4.0))]
+"""Where a function is looked at to see how far it reaches."""
+
 _DIGITS = 41.0
 """exp(-41) = 2e-18."""
 
@@ -106,13 +109,13 @@ class Trapezoid(Method):
 
     def _reach(self, f: ScalarFunction, sd: float) -> float:
         """Return how far from zero the function matters."""
-        for reach in np.arange(_REACH, _WIDEST, 4.0).tolist():
-            u = sd * np.linspace(-reach, reach, 101)
-            squares = f(u) ** 2 * gaussian(u, sd)
-            if not np.isfinite(squares).all():
+        for z, density in _GRIDS:
+            squares = f(sd * z) ** 2 * density
+            total = float(squares.sum())
+            if not math.isfinite(total):
                 raise QuadratureError(f"{self}: the function is not finite everywhere, so its integral may not exist")
-            if squares[0] + squares[-1] <= _NEGLIGIBLE * squares.sum():
-                return float(reach * sd)
+            if squares[0] + squares[-1] <= _NEGLIGIBLE * total:
+                return float(z[-1] * sd)
         raise QuadratureError(
             f"{self}: the function grows too fast for N(0, {sd * sd:.6g}), or its integral is infinite"
         )

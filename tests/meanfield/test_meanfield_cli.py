@@ -125,7 +125,7 @@ def test_analyse_takes_a_formula(meanfield: Command) -> None:
     assert json.loads(out)["network"]["activations"] == ["x*Heaviside(x)"] * 2
     code, _, err = meanfield("analyse", "--activation", "().__class__")
     assert code == 2
-    assert "'--activation': it must be one of absolute, erf" in err
+    assert "'--activation': it must be one of absolute, cosine" in err
     assert err.count("\n") == 1
 
 

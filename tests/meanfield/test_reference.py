@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 from problems import CATALOGUE
-from tolerances import ROUNDING
+from tolerances import QUADRATURE, ROUNDING
 from truths import Truth, truths
 
 import meanfield as mf
@@ -109,6 +109,18 @@ def test_no_variance() -> None:
     assert reference.overlap(mf.sigmoid, 0.0, 0.0, 3.0).value == pytest.approx(0.25, rel=ROUNDING)
     assert reference.overlap(mf.sigmoid, 3.0, 0.0, 0.0).value == pytest.approx(0.25, rel=ROUNDING)
     assert reference.mean(mf.tanh, 0.0).value == 0.0
+
+
+def test_a_formula_knows_itself_to_any_precision() -> None:
+    mish = mf.from_sympy("x*tanh(log(1+exp(x)))")
+    for f in (mish.value, mish.slope):
+        digits = mf.Reference(20).all_digits("second_moment", f, 2.0)
+        assert float(digits) == pytest.approx(mf.second_moment(f, 2.0), rel=QUADRATURE)
+    u = mpmath.mpf("0.3")
+    with mpmath.workdps(50):
+        assert mish.value.precise is not None
+        difference = mish.value.precise(+u) - u * mpmath.tanh(mpmath.log(1 + mpmath.exp(u)))
+        assert abs(difference) < mpmath.mpf(10) ** -48
 
 
 def test_refusals() -> None:
