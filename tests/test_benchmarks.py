@@ -1,0 +1,44 @@
+"""The benchmarks run, at a tiny size."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(program: str, *arguments: str) -> str:
+    """Return what a benchmark prints."""
+    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    command = [sys.executable, str(BENCHMARKS / program), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+def test_methods_of_integration_and_an_interrupted_run(tmp_path: Path) -> None:
+    output = tmp_path / "overlaps"
+    finished = output.with_suffix(".jsonl")
+    arguments = ("--tiny", "--time-limit", "0.1", "--output", str(output))
+    run("quadrature.py", *arguments, "--keep")
+    rows = finished.read_text().splitlines(keepends=True)
+    finished.write_text("".join(rows[:-3]) + '"cut off')
+    output.with_suffix(".png").unlink()
+    printed = run("quadrature.py", *arguments, "--keep")
+    again = finished.read_text().splitlines(keepends=True)
+    assert again[:-3] == rows[:-3]
+    assert len(again) == len(rows)
+    with output.with_suffix(".csv").open() as file:
+        table = list(csv.DictReader(file))
+    methods = {row["method"] for row in table}
+    assert {"AUTO", "Panels", "nquad", "tensor 100 x 100"} <= methods
+    assert all(method in printed for method in methods)
+    assert all(float(row["error"]) < 1e-13 for row in table if row["method"] == "AUTO")
+    assert output.with_suffix(".png").stat().st_size > 10_000
+
+
+def test_speed_of_the_integrals() -> None:
+    printed = run("integrals.py", "--size", "1", "--correlations", "1")
+    assert "hard_tanh, scale=1 at 100" in printed
