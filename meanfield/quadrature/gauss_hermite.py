@@ -33,8 +33,9 @@ class GaussHermite(Method):
     Notes
     -----
     The error is estimated as twice the largest of the differences from the rules with one node less, half as many and
-    half as many more. Where kinks or jumps are declared, the largest weight times the scale of the integral is added
-    for each: the rule cannot tell on which side of its nearest node a jump lies. There is no tolerance to meet: read
+    half as many more. The largest weight times the scale of the integral is added for each kink or jump that is
+    declared, since the rule cannot tell on which side of its nearest node a jump lies; and if the nodes are further apart
+    than the declared scale or strip, since it cannot tell what is between them. There is no tolerance to meet: read
     ``Estimate.error``. With a dozen nodes or fewer, or for functions that oscillate between the nodes, all of these
     rules can be wrong together, and the estimate too small.
 
@@ -66,7 +67,7 @@ class GaussHermite(Method):
             square = float(weights @ values**2)
             return (square, square) if quantity == "second_moment" else (float(weights @ values), math.sqrt(square))
 
-        return self._compare(rule, breaks=len(f.breaks), evaluations=sum(self._rules))
+        return self._compare(rule, blind=self._blind(f, sd), evaluations=sum(self._rules))
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         return one_by_one(partial(self._one_product, f, g), pair.variance, pair.other_variance, pair.covariance)
@@ -83,18 +84,24 @@ class GaussHermite(Method):
             squares = float(weights @ values**2 @ weights) * float(weights @ other_values**2 @ weights)
             return float(weights @ ((values @ weights) * (other_values @ weights))), math.sqrt(squares)
 
-        breaks, evaluations = len(f.breaks) + len(g.breaks), 2 * sum(nodes**2 for nodes in self._rules)
-        return self._compare(rule, breaks=breaks, evaluations=evaluations)
+        blind = self._blind(f, math.sqrt(a)) + self._blind(g, math.sqrt(other))
+        return self._compare(rule, blind=blind, evaluations=2 * sum(nodes**2 for nodes in self._rules))
+
+    def _blind(self, f: ScalarFunction, sd: float) -> int:
+        """Return how many things may be between the nodes that the function declares."""
+        z, _ = _standard_normal_rule(self.nodes)
+        finest = f.scale or f.strip or math.inf
+        return len(f.breaks) + int(sd * float(np.diff(z).min()) > finest)
 
     @property
     def _rules(self) -> tuple[int, ...]:
         return self.nodes, self.nodes - 1, (self.nodes + 1) // 2, self.nodes + (self.nodes + 1) // 2
 
     def _compare(
-        self, rule: Callable[[int], tuple[float, float]], *, breaks: int, evaluations: int
+        self, rule: Callable[[int], tuple[float, float]], *, blind: int, evaluations: int
     ) -> tuple[float, float, int, float]:
         values, scales = zip(*(rule(nodes) for nodes in self._rules), strict=True)
-        misplaced = breaks * float(_standard_normal_rule(self.nodes)[1].max())
+        misplaced = blind * float(_standard_normal_rule(self.nodes)[1].max())
         error = 2 * max(abs(values[0] - value) for value in values[1:]) + (misplaced + ROUNDING) * max(scales)
         return values[0], error, evaluations, scales[0]
 
