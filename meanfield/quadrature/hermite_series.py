@@ -1,7 +1,7 @@
 """The Hermite series (Mehler): one set of coefficients for every correlation.
 
-With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. These
-integrals have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
+With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. The integrals
+have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
 
     |rest| <= |c|^N sqrt(E f^2 - sum_{n<N} h_n^2) sqrt(E g^2 - sum_{n<N} k_n^2).
 
@@ -122,8 +122,9 @@ class HermiteSeries(Method):
         resolved = resolve(f, GaussianLaw(sd), tolerance=self.tolerance, largest=self.largest)
         x, weighted, evaluations = resolved.nodes, resolved.weights * resolved.values, resolved.evaluations
         longest = _PHASE / math.sqrt(count)
-        if (resolved.edges[:, 1] - resolved.edges[:, 0]).max() > longest:
-            x, lengths = gauss(shorter(resolved.edges, longest), ORDER)
+        if resolved.lengths[:-1].max() > longest:
+            panels, _ = shorter(resolved.places[:-1], resolved.places[1:], longest)
+            x, lengths = gauss(panels, ORDER)
             weighted = resolved.law.weigh(x, lengths) * resolved.at(x)
             evaluations += x.size
         coefficients = _matrix(x.ravel(), count) @ weighted.ravel()

@@ -46,13 +46,12 @@ def bisected(panels: Array) -> Array:
     return np.concatenate([np.stack([panels[:, 0], middle], -1), np.stack([middle, panels[:, 1]], -1)])
 
 
-def shorter(panels: Array, longest: float) -> Array:
-    """Return the panels cut into equal parts of no more than this length."""
-    left, right = panels.T
-    parts = np.ceil((right - left) / longest).astype(int)
+def shorter(left: Array, right: Array, longest: float) -> tuple[Array, NDArray[np.int64]]:
+    """Return panels from left to right, cut into equal parts of no more than this length, and into how many each."""
+    parts = np.ceil((right - left) / longest).astype(np.int64)
     step = np.repeat((right - left) / parts, parts)
     start = np.repeat(left, parts) + counted(parts) * step
-    return np.stack([start, start + step], axis=-1)
+    return np.stack([start, start + step], axis=-1), parts
 
 
 def counted(parts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -170,6 +170,8 @@ class _Search(Generic[AnyLaw]):
             # a break on the very edge does not show on either side of it
             done.append(panels)
             panels, disagree = self._compared(_joined(done))
+            if not disagree.any():
+                break
             good = panels.negligible(square, self.tolerance, begun) | (generation == _GENERATIONS)
             if good.all():
                 break
@@ -196,21 +198,19 @@ class _Search(Generic[AnyLaw]):
 
     def _panels(self, edges: Array, probes: int) -> _Panels:
         x, lengths = gauss(edges, ORDER)
-        values = self._values(x)
+        values, size = self._values(x)
         coefficients = np.abs(values @ series(ORDER))
         rest = 2 * coefficients[:, -4:].max(axis=-1)
         if probes or self._looks_at_ends:
             at, interpolation = _probe(probes, self._looks_at_ends)
             left, right = edges[:, :1], edges[:, 1:]
             points = (left + right) / 2 + (right - left) / 2 * at
-            off = self._values(points)
-            off -= values @ interpolation
+            off = self._values(points)[0] - values @ interpolation
             if self._looks_at_ends:  # no nearer to a break than it is known where it is
                 near = points[:, probes:]
                 off[:, probes:][(near - left < _AWAY * np.abs(left)) | (right - near < _AWAY * np.abs(right))] = 0.0
             rest = np.maximum(rest, np.maximum(off.max(axis=-1), -off.min(axis=-1)))
         weights = self.law.weigh(x, lengths)
-        size = np.abs(values).max(axis=-1)
         slope = np.abs(np.diff(values) / np.maximum(np.diff(x), 1e-300)).max(axis=-1)
         steep = np.minimum(_PLACE * np.abs(edges).max(axis=-1) * slope, size)
         rounding = (_ROUNDING + self.f.noise) * size
@@ -219,15 +219,17 @@ class _Search(Generic[AnyLaw]):
         square = (weights * values**2).sum(axis=-1)
         return _Panels(edges, x, weights, values, size, square, rest, rounding, steep, broken)
 
-    def _values(self, x: Array) -> Array:
+    def _values(self, x: Array) -> tuple[Array, Array]:
+        """Return f at x, and the largest absolute values in each row."""
         values = self.f(self.law.coordinate(x))
-        if not np.abs(values).max() < _HUGE:
+        size = np.maximum(values.max(axis=-1), -values.min(axis=-1))
+        if not size.max() < _HUGE:
             place = float(self.law.coordinate(x[~(np.abs(values) < _HUGE)])[0])
             raise QuadratureError(
                 f"the function is not finite everywhere, or exceeds {_HUGE:g} (at {place:.6g}), so its integral may "
                 "not exist; give a function that is finite"
             )
-        return values
+        return values, size
 
     def _compared(self, panels: _Panels) -> tuple[_Panels, NDArray[np.bool_]]:
         """Compare the series of neighbours beyond their edges, and return which disagree.

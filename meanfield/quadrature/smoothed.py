@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ..errors import QuadratureError
 from ..gaussian import Array
 from .law import GaussianLaw
-from .legendre import between, bisected, counted, gauss, missed
+from .legendre import between, bisected, counted, gauss, missed, shorter
 from .resolved import Resolved, inherited
 
-_NODES = 16
+_NODES = 20
 """Of a Gauss rule: exact where a series of 32 terms has converged."""
 
 _RANGE = 9.0
@@ -29,10 +29,10 @@ _RANGE = 9.0
 _LONG, _MIDDLING = 16.0, 2.2
 """Panels of g, in units of the noise, for which the trapezoidal rule takes 29 points, and 91."""
 
-_FINE, _GRADED = 3.0, 5.0
-"""Panels, in units of the noise, on which 16 nodes integrate its density, and T g where g has a kink or jump."""
+_FINE, _GRADED = 4.0, 6.0
+"""Panels, in units of the noise, on which 20 nodes integrate its density, and T g where g has a kink or jump."""
 
-_LAYER = np.array([-10.0, -5.0, 0.0, 5.0, 10.0])
+_LAYER = np.array([-12.0, -6.0, 0.0, 6.0, 12.0])
 """Where T g is split around a kink or jump of g, in units of the noise."""
 
 _LONGER = 2.01
@@ -40,6 +40,9 @@ _LONGER = 2.01
 
 _NOISE = 1e-14
 """Of the end of a series: rounding, times the degree."""
+
+_NEGLIGIBLE = 5e-17
+"""Of the scale: what a panel may miss."""
 
 _ROWS = 128
 """Panels that are done at a time."""
@@ -82,9 +85,8 @@ class Smoothed:
             return np.full(len(panels), math.inf)
         ends = self.correlation * panels
         low, high = ends.min(axis=-1) - _RANGE * self.noise, ends.max(axis=-1) + _RANGE * self.noise
-        g, places = self.g, self.g.places
-        first = np.minimum(np.maximum(places.searchsorted(low, side="right"), 1), len(places) - 1) - 1
-        last = np.maximum(places[:-1].searchsorted(high), first + 1)
+        g = self.g
+        first, last = self._reached(low, high)
         shortest = np.minimum.reduceat(g.lengths, np.stack([first, last], axis=-1).ravel())[::2]
         broken = g.breaks.searchsorted(low) != g.breaks.searchsorted(high)
         return np.where(broken, 0.0, shortest / self.noise)
@@ -103,21 +105,21 @@ class Smoothed:
         return np.add.reduceat(parts, starts, axis=0), y.size
 
     def _cut(self, low: Array, high: Array) -> tuple[NDArray[np.int64], Array]:
-        """Return panels of y for every row, all that the noise reaches, cut at the edges of g; and whose they are."""
+        """Return panels of y for every row, the panels of g that the noise reaches cut shorter; and whose they are."""
         low, high = low - _RANGE * self.noise, high + _RANGE * self.noise
-        parts = np.ceil((high - low) / (_FINE * self.noise)).astype(np.int64) + 1
-        places = self.g.places
-        first = np.searchsorted(places, low, side="right")
-        inside = np.maximum(np.searchsorted(places, high, side="left") - first, 0)
-        rows = np.arange(len(low))
-        row = np.concatenate([np.repeat(rows, parts), np.repeat(rows, inside)])
-        step = (high - low) / (parts - 1)
-        regular = np.repeat(low, parts) + counted(parts) * np.repeat(step, parts)
-        cut = np.concatenate([regular, places[np.repeat(first, inside) + counted(inside)]])
-        order = np.lexsort((cut, row))
-        row, panels = row[order], between(cut[order])
-        proper = (row[1:] == row[:-1]) & (panels[:, 1] > panels[:, 0])
-        return row[:-1][proper], panels[proper]
+        first, last = self._reached(low, high)
+        row = np.repeat(np.arange(len(low)), last - first)
+        panel = first[row] + counted(last - first)
+        cuts = self.g.places[1:-1]
+        left = np.maximum(low[row], np.concatenate([[-math.inf], cuts])[panel])
+        right = np.minimum(high[row], np.concatenate([cuts, [math.inf]])[panel])
+        panels, parts = shorter(left, right, _FINE * self.noise)
+        return np.repeat(row, parts), panels
+
+    def _reached(self, low: Array, high: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first panel of g between low and high, and the one after the last."""
+        cuts = self.g.places[1:-1]
+        return cuts.searchsorted(low, side="right"), cuts.searchsorted(high) + 1
 
 
 def expect_product(f: Resolved[GaussianLaw], smoothed: Smoothed, *, largest: int) -> tuple[float, float, int]:
@@ -138,7 +140,7 @@ def expect_product(f: Resolved[GaussianLaw], smoothed: Smoothed, *, largest: int
         seen = f.law.weigh(x, lengths) * f.at(x)
         integrand = seen * smooth
         rest = missed(integrand, _NOISE * np.abs(seen).sum(axis=-1) * g.rms)
-        good = (rest <= 1e-17 * scale) | (panels[:, 1] - panels[:, 0] <= 1e-13)
+        good = (rest <= _NEGLIGIBLE * scale) | (panels[:, 1] - panels[:, 0] <= 1e-13)
         value += float(integrand[good].sum())
         error += float(rest[good].sum())
         panels = bisected(panels[~good])
@@ -151,7 +153,7 @@ def _outer_panels(f: Resolved[GaussianLaw], smoothed: Smoothed) -> Array:
     low, high = f.places[[0, -1]]
     if noise == 0:
         cuts = correlation * g.places  # 1 or -1
-    elif noise < abs(correlation):
+    elif _GRADED * noise < abs(correlation) * f.lengths[:-1].max():
         cuts = np.add.outer(g.breaks, noise * _LAYER).ravel() / correlation
     else:
         cuts = np.empty(0)

@@ -79,7 +79,7 @@ class Gegenbauer(SphereMethod):
 def coefficients(f: Resolved[SphereLaw], terms: int) -> tuple[Array, int]:
     """Return f_n = E f(u) p_n(u) for n < terms, and how many values of f it took."""
     # in a unit of x, p_n turns by sqrt(n) where n is below d, by n/sqrt(d) where it is above
-    edges = shorter(f.edges, _PHASE / math.sqrt(terms * (1 + terms / f.law.dimension)))
+    edges, _ = shorter(f.places[:-1], f.places[1:], _PHASE / math.sqrt(terms * (1 + terms / f.law.dimension)))
     x, lengths = gauss(edges, ORDER)
     x, lengths = x.ravel(), lengths.ravel()
     u = f.law.coordinate(x)
