@@ -36,7 +36,8 @@ LAYERS = [
     {"meanfield.quadrature.legendre", "meanfield.quadrature.lattice"},
     {"meanfield.quadrature.law"},
     {"meanfield.quadrature.resolved"},
-    {"meanfield.quadrature.resolve", "meanfield.quadrature.smoothed"},
+    {"meanfield.quadrature.resolve"},
+    {"meanfield.quadrature.smoothed"},
     {
         "meanfield.quadrature.exact",
         "meanfield.quadrature.gauss_hermite",

@@ -1,7 +1,8 @@
 """The Hermite series (Mehler): one set of coefficients for every correlation.
 
-With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. The integrals
-have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel, Cauchy-Schwarz):
+With h_n = E f(u) He_n(u/sd)/sqrt(n!) and k_n those of g, E f(u) g(v) = sum_n h_n k_n c^n at correlation c. These
+integrals have one variable only, and what the series leaves out after N terms is bounded rigorously (Bessel,
+Cauchy-Schwarz):
 
     |rest| <= |c|^N sqrt(E f^2 - sum_{n<N} h_n^2) sqrt(E g^2 - sum_{n<N} k_n^2).
 
@@ -104,7 +105,7 @@ class HermiteSeries(Method):
             chosen = np.flatnonzero(suited & (terms == count))
             first = self._coefficients(f, sd[chosen], count)
             second = first if alike else self._coefficients(g, other_sd[chosen], count)
-            fill_in(estimates, chosen, _sum(first, second, correlation[chosen]))
+            fill_in(estimates, chosen, summed(first, second, correlation[chosen]))
         return estimates
 
     def _coefficients(self, f: ScalarFunction, sd: Array, count: int) -> _Series:
@@ -165,7 +166,7 @@ def _joined(parts: list[_Series]) -> _Series:
     return _Series(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _sum(first: _Series, second: _Series, correlation: Array) -> Estimate:
+def summed(first: _Series, second: _Series, correlation: Array) -> Estimate:
     """Return the sum over n of h_n k_n c^n, for every correlation c."""
     count = first.coefficients.shape[1]
     powers = np.empty(first.coefficients.shape)

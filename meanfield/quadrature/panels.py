@@ -62,7 +62,7 @@ class Panels(Method):
         if quantity == "mean":
             value, error, scale = resolved.mean, resolved.uncertain, resolved.rms
         else:
-            value, error, scale = resolved.square, 2 * resolved.lost(resolved), resolved.square
+            value, error, scale = resolved.square, resolved.uncertain_square, resolved.square
         return value, error + 4 * ROUNDING * scale, resolved.evaluations, scale
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:

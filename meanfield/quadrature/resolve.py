@@ -30,7 +30,7 @@ ORDER = 32
 LONGEST = 2.5
 """In x: panels that also resolve the density."""
 
-_REACH, _WIDEST = 12.5, 37.0
+REACH, _WIDEST = 12.5, 37.0
 """In x: of a bounded function 1e-34 of E f^2 is beyond 12.5, and 37 is where the density underflows."""
 
 _BEYOND = 1e-30
@@ -74,7 +74,7 @@ def resolve(f: ScalarFunction, law: AnyLaw, *, tolerance: float, largest: int) -
     they are left as they are. Raises ``QuadratureError`` for a function that is not finite, reaches further than the
     law falls off, or would take more than ``largest`` values.
     """
-    breaks, reach = law.place(np.array(f.breaks)), _REACH
+    breaks, reach = law.place(np.array(f.breaks)), REACH
     while True:
         resolved, found = _Search(f, law, breaks, min(reach, law.end), tolerance, largest).run()
         if resolved.beyond <= _BEYOND:

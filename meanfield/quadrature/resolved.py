@@ -101,6 +101,18 @@ class Resolved(Generic[AnyLaw]):
         around = 0.0 if self.around is None else self.around.uncertain
         return self._sum(1.0) + around + math.sqrt(self.beyond) * self.rms
 
+    @property
+    def uncertain_square(self) -> float:
+        """By how much E f^2 may be wrong."""
+        around = 0.0 if self.around is None else self.around.uncertain_square
+        in_place = 2 * self._sum(self.largest) + around + self.beyond * self.square
+        return min(in_place, 2 * self.lost(self))
+
+    @property
+    def reach(self) -> float:
+        """The x at which the panels end."""
+        return float(self.edges[-1, 1])
+
     def lost(self, other: Resolved[Any]) -> float:
         """Return by how much E f(u) g(v) may be wrong because f is, and because it is cut off; g is ``other``.
 

@@ -18,13 +18,14 @@ from ..errors import QuadratureError
 from ..gaussian import Array
 from .law import GaussianLaw
 from .legendre import between, bisected, counted, gauss, missed, shorter
+from .resolve import REACH
 from .resolved import Resolved, inherited
 
 _NODES = 20
 """Of a Gauss rule: exact where a series of 32 terms has converged."""
 
 _RANGE = 9.0
-"""In units of the noise: exp(-9^2/2) = 3e-18."""
+"""In units of the noise: exp(-9^2/2) = 3e-18. For a function that grows it widens as the panels of the function do."""
 
 _LONG, _MIDDLING = 16.0, 2.2
 """Panels of g, in units of the noise, for which the trapezoidal rule takes 29 points, and 91."""
@@ -66,7 +67,7 @@ class Smoothed:
         evaluations = 0
         for points, chosen in ((29, room >= _LONG), (91, (room < _LONG) & (room >= _MIDDLING))):
             if chosen.any():
-                w, weights = _trapezoid(points)
+                w, weights = _trapezoid(points, self.range)
                 result[chosen] = self.g.at(centres[chosen][..., None] + self.noise * w) @ weights
                 evaluations += points * int(chosen.sum()) * x.shape[-1]
         hard = np.flatnonzero(room < _MIDDLING)
@@ -76,6 +77,11 @@ class Smoothed:
             evaluations += cost
         return result, evaluations
 
+    @property
+    def range(self) -> float:
+        """How far the noise matters, in its own units."""
+        return _RANGE + max(0.0, self.g.reach - REACH)
+
     def room(self, panels: Array) -> Array:
         """Return the shortest panel of g that the noise reaches from each panel of x, in units of the noise.
 
@@ -84,7 +90,7 @@ class Smoothed:
         if self.noise == 0:
             return np.full(len(panels), math.inf)
         ends = self.correlation * panels
-        low, high = ends.min(axis=-1) - _RANGE * self.noise, ends.max(axis=-1) + _RANGE * self.noise
+        low, high = ends.min(axis=-1) - self.range * self.noise, ends.max(axis=-1) + self.range * self.noise
         g = self.g
         first, last = self._reached(low, high)
         shortest = np.minimum.reduceat(g.lengths, np.stack([first, last], axis=-1).ravel())[::2]
@@ -106,7 +112,7 @@ class Smoothed:
 
     def _cut(self, low: Array, high: Array) -> tuple[NDArray[np.int64], Array]:
         """Return panels of y for every row, the panels of g that the noise reaches cut shorter; and whose they are."""
-        low, high = low - _RANGE * self.noise, high + _RANGE * self.noise
+        low, high = low - self.range * self.noise, high + self.range * self.noise
         first, last = self._reached(low, high)
         row = np.repeat(np.arange(len(low)), last - first)
         panel = first[row] + counted(last - first)
@@ -171,6 +177,7 @@ def _outer_panels(f: Resolved[GaussianLaw], smoothed: Smoothed) -> Array:
 
 
 @cache
-def _trapezoid(points: int) -> tuple[Array, Array]:
-    w = np.asarray(np.linspace(-_RANGE, _RANGE, points), dtype=np.float64)
+def _trapezoid(points: int, reach: float) -> tuple[Array, Array]:
+    half = round((points - 1) / 2 * reach / _RANGE)
+    w = np.asarray(np.linspace(-reach, reach, 2 * half + 1), dtype=np.float64)
     return w, np.exp(-0.5 * w * w) / math.sqrt(2 * math.pi) * (w[1] - w[0])

@@ -44,8 +44,7 @@ _GAP = 1 / 200
 """In standard deviations: the step of the first lattice, if the function declares neither strip nor scale."""
 
 _GUESS = 1 / 12
-"""In standard deviations: the longest step for functions that declare no strip; then the spectrum of f tells that of f^2
-times the Gaussian."""
+"""In standard deviations: the longest step without a declared strip; then the spectrum of f also tells that of f^2."""
 
 _REFINEMENT, _LEVELS = 1.9, 6
 """Of a step that turned out too long."""
@@ -108,7 +107,7 @@ class Trapezoid(Method):
             value, error, scale = best
             if f.strip is None:  # the step was a guess: a wave in step with one lattice is not so with the next
                 best = value, (error := error + abs(value - before[0]) if level else math.inf), scale
-            if error <= self.tolerance * scale or level and error > _HOPELESS * before[1]:
+            if error <= self.tolerance * scale or (level and error > _HOPELESS * before[1]):
                 break
         value, error, scale = best
         return value, error, evaluations, scale
@@ -143,7 +142,7 @@ class Trapezoid(Method):
                     found, last = replace(found, error=found.error + np.abs(found.value - last)), found.value
                 fill_in(estimates, alike, found)
                 worst = float(np.max(found.error / found.scale, initial=0.0, where=found.scale > 0))
-                if worst <= self.tolerance or level and worst > _HOPELESS * before:
+                if worst <= self.tolerance or (level and worst > _HOPELESS * before):
                     break
                 before = worst
         return estimates

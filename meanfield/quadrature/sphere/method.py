@@ -74,7 +74,7 @@ class SphereMethod(ABC):
             square = (_at_poles(f) ** 2).mean()
             return _plain(square, 0.0, 2, square)
         resolved = self._resolve(f, dimension)
-        return self._accept(resolved.square, 2 * resolved.lost(resolved), resolved.square, resolved.evaluations)
+        return self._accept(resolved.square, resolved.uncertain_square, resolved.square, resolved.evaluations)
 
     def overlap(
         self,

@@ -50,8 +50,8 @@ def test_faster_waves_are_found_by_their_scale(frequency: float) -> None:
 
 
 def test_a_wave_in_step_with_the_first_lattice_is_noticed() -> None:
-    with pytest.raises(mf.QuadratureError):
-        mf.mean(mf.ScalarFunction(lambda u: np.cos(400 * math.pi * u)), 1.0)
+    estimate = mf.AUTO.mean(mf.ScalarFunction(lambda u: np.cos(400 * math.pi * u)), 1.0)
+    assert abs(estimate.value) <= estimate.error
 
 
 @pytest.mark.parametrize("rate", [2.0, 6.0, 9.0, 12.0, 20.0])
@@ -68,7 +68,7 @@ def test_functions_that_reach_out_of_the_range_are_honest_or_refused(rate: float
             reached += 1
             truth = math.exp(rate**2 * b) if first is second else 1.0
             assert abs(estimate.value - truth) <= estimate.error + ORACLE * estimate.scale
-    assert bool(reached) == (rate <= 12)
+    assert bool(reached) == (rate <= 9)
 
 
 @pytest.mark.parametrize(
