@@ -165,7 +165,12 @@ class _Search(Generic[AnyLaw]):
             good = panels.negligible(square, self.tolerance, begun) | (generation == _GENERATIONS)
             if not good.all():
                 done.append(panels.some(good))
-                new = bisected(new[~good])
+                broken = panels.broken[~good] & self.ends
+                new = new[~good]
+                # an undeclared break is closed in upon faster by quarters; the final panels should be few
+                broken[broken] &= ~np.isin(new[broken], self.breaks).any(axis=-1)
+                new = np.concatenate([bisected(new[~broken]), bisected(bisected(new[broken]))])
+                new = new[new[:, 1] > new[:, 0]]  # where double precision is exhausted
                 continue
             # a break on the very edge does not show on either side of it
             done.append(panels)
