@@ -166,8 +166,8 @@ def test_singularities_that_are_integrable() -> None:
 
     with np.errstate(divide="ignore"):
         root, logarithm = (
-            mf.ScalarFunction(lambda u: np.abs(u) ** -0.25),
-            mf.ScalarFunction(lambda u: np.log(np.abs(u))),
+            mf.ScalarFunction(lambda u: np.abs(u) ** -0.25, kinks=[0]),
+            mf.ScalarFunction(lambda u: np.log(np.abs(u)), kinks=[0]),
         )
         assert mf.mean(root, 1.0) == pytest.approx(moment(-0.25), rel=2 * QUADRATURE)
         assert mf.second_moment(root, 1.0) == pytest.approx(moment(-0.5), rel=2 * QUADRATURE)
