@@ -146,7 +146,7 @@ class _Search(Generic[AnyLaw]):
     tolerance: float
     largest: int
     ends: bool = True
-    """Whether to probe the ends of panels."""
+    """Whether breaks are still to be found: then the ends of panels are probed, and panels need not be few."""
 
     def run(self) -> tuple[Resolved[AnyLaw], Array]:
         """Return the panels, and the undeclared breaks that were found."""
@@ -165,12 +165,7 @@ class _Search(Generic[AnyLaw]):
             good = panels.negligible(square, self.tolerance, begun) | (generation == _GENERATIONS)
             if not good.all():
                 done.append(panels.some(good))
-                broken = panels.broken[~good] & self.ends
-                new = new[~good]
-                # an undeclared break is closed in upon faster by quarters; the final panels should be few
-                broken[broken] &= ~np.isin(new[broken], self.breaks).any(axis=-1)
-                new = np.concatenate([bisected(new[~broken]), bisected(bisected(new[broken]))])
-                new = new[new[:, 1] > new[:, 0]]  # where double precision is exhausted
+                new = self._cut(new[~good], panels.broken[~good])
                 continue
             # a break on the very edge does not show on either side of it
             done.append(panels)
@@ -183,6 +178,13 @@ class _Search(Generic[AnyLaw]):
             done = [panels.some(good)]
             new = bisected(panels.edges[~good])
         return self._resolved(panels, first, evaluations), self._found(panels, disagree)
+
+    def _cut(self, edges: Array, broken: NDArray[np.bool_]) -> Array:
+        """Return shorter panels: quarters where they close in upon an undeclared break, else halves."""
+        quick = broken & self.ends
+        quick[quick] &= ~np.isin(edges[quick], self.breaks).any(axis=-1)
+        new = np.concatenate([bisected(edges[~quick]), bisected(bisected(edges[quick]))])
+        return new[new[:, 1] > new[:, 0]]  # where double precision is exhausted
 
     @property
     def _looks_at_ends(self) -> bool:
