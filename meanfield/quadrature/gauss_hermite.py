@@ -36,8 +36,8 @@ class GaussHermite(Method):
     half as many more. The largest weight times the scale of the integral is added for each kink or jump that is
     declared, since the rule cannot tell on which side of its nearest node a jump lies; and if the nodes are further
     apart than the declared scale or strip, since it cannot tell what is between them. There is no tolerance to meet:
-    read ``Estimate.error``. With a dozen nodes or fewer, or for functions that oscillate between the nodes, all of these
-    rules can be wrong together, and the estimate too small.
+    read ``Estimate.error``. With a dozen nodes or fewer, or for functions that oscillate between the nodes, all of
+    these rules can be wrong together, and the estimate too small.
 
     Examples
     --------
