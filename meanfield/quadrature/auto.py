@@ -38,7 +38,7 @@ class Auto(Method):
     ...     print(method)
     Exact(tolerance=1e-13)
     CosineSeries(nodes=Trapezoid(tolerance=1e-13, largest=4000000), terms=2048)
-    HermiteSeries(terms=256, tolerance=1e-13, largest=4000000)
+    HermiteSeries(tolerance=1e-13, largest=4000000, terms=256)
     Trapezoid(tolerance=1e-13, largest=4000000)
     Panels(tolerance=1e-13, largest=4000000)
     >>> mf.AUTO.choose(mf.relu, "overlap")
@@ -46,7 +46,7 @@ class Auto(Method):
     >>> mf.AUTO.choose(mf.tanh, "overlap")
     Trapezoid(tolerance=1e-13, largest=4000000)
     >>> mf.AUTO.choose(mf.tanh, "overlap", variance=1.0, covariance=0.3)
-    HermiteSeries(terms=256, tolerance=1e-13, largest=4000000)
+    HermiteSeries(tolerance=1e-13, largest=4000000, terms=256)
     """
 
     methods: tuple[Method, ...] = (

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ParameterError, QuadratureError
+from ..errors import ParameterError, QuadratureError, require_integer, require_number
 from ..functions import Activation, ScalarFunction
 from ..gaussian import Array, GaussianPair, compact, number, require_variance, spread
 
@@ -140,6 +140,27 @@ class Method(ABC):
         return np.asarray(
             spread((error <= max(self.tolerance, 10 * noise) * scale) | (error == 0), np.shape(estimate.error))
         )
+
+
+@dataclass(frozen=True)
+class Refining(Method):
+    """A method that goes on until its estimates meet a tolerance, or it has become too much.
+
+    Parameters
+    ----------
+    tolerance : float
+        Above 1.5e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
+        mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
+    largest : int
+        The most values that are taken of one function for one integral.
+    """
+
+    tolerance: float = 1e-13
+    largest: int = 4_000_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=4 * ROUNDING))
+        object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
 
 
 def as_function(f: ScalarFunction | Activation) -> ScalarFunction:

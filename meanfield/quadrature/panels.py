@@ -10,27 +10,23 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import require_integer, require_number
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
 from .law import GaussianLaw
-from .method import ROUNDING, Estimate, Method, Quantity, at_zero, one_by_one
+from .method import ROUNDING, Estimate, Quantity, Refining, at_zero, one_by_one
 from .resolve import resolve
 from .resolved import Resolved
 from .smoothed import Smoothed, expect_product
 
 
 @dataclass(frozen=True)
-class Panels(Method):
+class Panels(Refining):
     """Composite Gauss-Legendre quadrature on panels that resolve the function.
 
     Parameters
     ----------
-    tolerance : float
-        Above 1.5e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
-        mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
-    largest : int
-        The most values that are taken of one function for one integral.
+    tolerance, largest
+        As for :class:`~meanfield.quadrature.method.Refining`.
 
     Examples
     --------
@@ -40,13 +36,6 @@ class Panels(Method):
     >>> round(mf.Panels().second_moment(ramp, 1.0).value, 13)
     0.5160585509617
     """
-
-    tolerance: float = 1e-13
-    largest: int = 4_000_000
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=4 * ROUNDING))
-        object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
 
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Any function."""

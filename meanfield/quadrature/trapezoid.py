@@ -22,11 +22,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import QuadratureError, require_integer, require_number
+from ..errors import QuadratureError
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
 from .lattice import Lattice, OnLattice, gaussian
-from .method import ROUNDING, Estimate, Method, Quantity, at_zero, fill_in, one_by_one, rounding, unknown
+from .method import Estimate, Quantity, Refining, at_zero, fill_in, one_by_one, rounding, unknown
 
 _REACH, _WIDEST = 9.0, 37.0
 """In standard deviations: exp(-9^2/2) = 3e-18, and beyond 37 the density underflows."""
@@ -60,16 +60,13 @@ Sd = TypeVar("Sd", float, Array)
 
 
 @dataclass(frozen=True)
-class Trapezoid(Method):
+class Trapezoid(Refining):
     """The trapezoidal rule on a lattice; for pairs, with the smoothing done by fast Fourier transforms.
 
     Parameters
     ----------
-    tolerance : float
-        Above 1.5e-14. Relative to the root mean square of the integrand: E f^2 for the second moment, its root for the
-        mean, sqrt(E f(u)^2 E g(v)^2) for the overlap.
-    largest : int
-        The most points of a lattice.
+    tolerance, largest
+        As for :class:`~meanfield.quadrature.method.Refining`.
 
     Examples
     --------
@@ -78,13 +75,6 @@ class Trapezoid(Method):
     >>> round(estimate.value, 13), estimate.error < 1e-13
     (0.5894390844781, True)
     """
-
-    tolerance: float = 1e-13
-    largest: int = 4_000_000
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tolerance", require_number("tolerance", self.tolerance, above=4 * ROUNDING))
-        object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
 
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Functions without kinks and jumps."""
