@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..errors import require_integer
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
+from .lattice import aliased, longest_step
 from .law import GaussianLaw
 from .legendre import gauss, shorter
 from .method import ROUNDING, Estimate, Quantity, Refining, fill_in, rounding, unknown
@@ -109,7 +110,7 @@ class HermiteSeries(Refining):
         if f.strip is None:
             return _joined([self._on_panels(f, scale, count) for scale in scales.tolist()])[which]
         parts = []
-        step = _round_down(_step(f.strip / scales, count))
+        step = _round_down(longest_step(f.strip / scales, order=count))
         for size in sorted(set(step.tolist()), reverse=True):  # as the scales increase, the steps decrease
             parts.append(_on_lattice(f, scales[step == size], size, count))
         return _joined(parts)[which]
@@ -187,11 +188,9 @@ def _on_lattice(f: ScalarFunction, sd: Array, step: float, count: int) -> _Serie
         coefficients[some] = values @ matrix
         squares = values * values * weights
         square[some] = squares.sum(axis=1)
-        # every other point, with 0 or without: the two err by half their difference, and together double the digits
-        difference = 2 * np.abs(squares[:, ::2].sum(axis=1) - squares[:, 1::2].sum(axis=1))
         beyond = squares[:, 0] + squares[:, -1] > _NEGLIGIBLE * square[some]
         size = np.maximum(square[some], np.finfo(np.float64).tiny)
-        error[some] = np.where(beyond, np.inf, 4 * (difference / size) ** 2 * np.sqrt(size))
+        error[some] = np.where(beyond, np.inf, aliased(squares, size) / np.sqrt(size))
     return _Series(coefficients, square, error, np.full(sd.size, z.size))
 
 
@@ -208,15 +207,9 @@ def _length(f: ScalarFunction, sd: Array) -> Array:
     return np.asarray((_DIGITS * sd / f.strip) ** 2 / 8)
 
 
-def _step(strip: Array, count: int | Array) -> Array:
-    """Return the step in z at which a strip makes the error exp(-41), for polynomials that oscillate as sqrt(count)."""
-    y = np.minimum(strip, math.sqrt(2 * _DIGITS))
-    return np.asarray(2 * math.pi * y / (_DIGITS + y * y / 2 + np.sqrt(count) * y / 2))
-
-
 def _points(f: ScalarFunction, sd: Array, count: Array) -> Array:
     """Return how many points a lattice would have."""
-    return np.zeros(sd.shape) if f.strip is None else 2 * _REACH / _step(f.strip / sd, count)
+    return np.zeros(sd.shape) if f.strip is None else 2 * _REACH / longest_step(f.strip / sd, order=count)
 
 
 def _round_down(step: Array) -> Array:

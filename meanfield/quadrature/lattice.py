@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
 from ..errors import QuadratureError
@@ -15,6 +16,10 @@ from ..gaussian import Array
 
 _SOFT, _CENTRE, _MARGIN = 4.6, 5.0, 50.0
 """The width over which functions are cut off, in steps; its middle, in widths; and the room for it, in steps."""
+
+
+_DIGITS = 41.0
+"""exp(-41) = 2e-18."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,24 @@ class OnLattice:
         frequencies = 2 * math.pi * fft.rfftfreq(self.values.size, self.lattice.step)
         heat = np.exp(-0.5 * (noise[:, None] * frequencies) ** 2)
         return np.asarray(fft.irfft(self.spectrum * heat, self.values.size, overwrite_x=True))
+
+
+def longest_step(strip: ArrayLike, *, order: ArrayLike = 0) -> Array:
+    """Return the step at which the trapezoidal rule errs by exp(-41), all lengths in standard deviations.
+
+    The integrand is analytic in a strip of this half-width, times a polynomial that oscillates as sqrt(order).
+    """
+    y = np.minimum(strip, math.sqrt(2 * _DIGITS))
+    return np.asarray(2 * math.pi * y / (_DIGITS + y * y / 2 + np.sqrt(order) * y / 2))
+
+
+def aliased(terms: Array, scale: Any) -> Any:
+    """Return an estimate of the error of a sum over points j h, from the sums over even j and odd j.
+
+    Each of these two errs by half their difference, and together they double the digits.
+    """
+    difference = 2 * np.abs(terms[..., ::2].sum(axis=-1) - terms[..., 1::2].sum(axis=-1)) / scale
+    return 4 * difference**2 * scale
 
 
 def gaussian(u: Array, sd: float | Array) -> Array:

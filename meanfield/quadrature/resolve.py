@@ -36,7 +36,7 @@ REACH, _WIDEST = 12.5, 37.0
 _BEYOND = 1e-30
 """Share of E f^2 that may be beyond the range: by Cauchy-Schwarz it changes no overlap by more than its root."""
 
-_GAP = 1 / 200
+GAP = 1 / 200
 """In x: between probes, where the function declares no scale."""
 
 _ENDS = np.outer([-1, 1], 1 - 10.0 ** np.arange(-14, -3)).ravel()
@@ -192,7 +192,7 @@ class _Search(Generic[AnyLaw]):
 
     def _probes(self, longest: float) -> int:
         """Return how many probes leave no gap in which a feature could hide; the nodes may be enough."""
-        wanted = longest / (_GAP if self.f.scale is None else self.f.scale / self.law.sd / 2)
+        wanted = longest / (GAP if self.f.scale is None else self.f.scale / self.law.sd / 2)
         return 0 if wanted <= ORDER / 4 else 2 ** min(math.ceil(math.log2(wanted)), 14)
 
     def _afford(self, evaluations: int) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,9 @@ from numpy.typing import NDArray
 from ..errors import QuadratureError
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
-from .lattice import Lattice, OnLattice, gaussian
+from .lattice import Lattice, OnLattice, aliased, gaussian, longest_step
 from .method import Estimate, Quantity, Refining, at_zero, fill_in, one_by_one, rounding, unknown
+from .resolve import GAP
 
 _REACH, _WIDEST = 9.0, 37.0
 """In standard deviations: exp(-9^2/2) = 3e-18, and beyond 37 the density underflows."""
@@ -36,12 +36,6 @@ _NEGLIGIBLE = 1e-18
 
 _GRIDS = [(z, gaussian(z, 1.0)) for z in (np.linspace(-r, r, 101) for r in np.arange(_REACH, _WIDEST, 4.0))]
 """Where a function is looked at to see how far it reaches."""
-
-_DIGITS = 41.0
-"""exp(-41) = 2e-18."""
-
-_GAP = 1 / 200
-"""In standard deviations: the step of the first lattice, if the function declares neither strip nor scale."""
 
 _GUESS = 1 / 12
 """In standard deviations: the longest step without a declared strip; then the spectrum of f also tells that of f^2."""
@@ -54,9 +48,6 @@ _HOPELESS = 0.03
 
 _BLOCK = 2**17
 """Entries of an array that stays in cache."""
-
-
-Sd = TypeVar("Sd", float, Array)
 
 
 @dataclass(frozen=True)
@@ -86,20 +77,22 @@ class Trapezoid(Refining):
     def _one(self, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, int, float]:
         if sd == 0:
             return at_zero(f, quantity)
-        best, evaluations = (0.0, math.inf, 0.0), 0
+        value, error, scale, evaluations = 0.0, math.inf, 0.0, 0
+        last = before = math.inf
         reach = self._reach(f, sd)
         for level in range(_LEVELS):
-            lattice = Lattice(_first_step(f, sd) / _REFINEMENT**level, reach)
+            lattice = Lattice(float(_first_step(f, sd)) / _REFINEMENT**level, reach)
             if lattice.exceeds(self.largest):
                 break
-            before, best = best, _on(lattice, f, quantity, sd)
             evaluations += lattice.size
-            value, error, scale = best
-            if f.strip is None:  # the step was a guess: a wave in step with one lattice is not so with the next
-                best = value, (error := error + abs(value - before[0]) if level else math.inf), scale
-            if error <= self.tolerance * scale or (level and error > _HOPELESS * before[1]):
+            if f.strip is not None:
+                value, error, scale = _by_strip(lattice, f, quantity, sd)
+            else:
+                value, error, scale = _by_spectrum(lattice, f, quantity, sd)
+                error += abs(value - last)  # a wave in step with one lattice is not so with the next
+            if error <= self.tolerance * scale or (level and error > _HOPELESS * before):
                 break
-        value, error, scale = best
+            last, before = value, error
         return value, error, evaluations, scale
 
     def _reach(self, f: ScalarFunction, sd: float) -> float:
@@ -143,9 +136,9 @@ class Trapezoid(Refining):
         stretch = abs(float(shared.other_loading[0] / shared.loading[0]))  # v sees z as u does, but stretched
         same = f is g and stretch == 1
         loading, sd = float(shared.loading.min()), math.sqrt(pair.variance.max())
-        step, reach = _first_step(f, loading), self._reach(f, sd)
+        step, reach = float(_first_step(f, loading)), self._reach(f, sd)
         if not same:
-            step = min(step, _first_step(g, stretch * loading) / stretch)
+            step = min(step, float(_first_step(g, stretch * loading)) / stretch)
             reach = max(reach, self._reach(g, math.sqrt(pair.other_variance.max())) / stretch)
         lattice = Lattice(step / finer, reach)
         if lattice.exceeds(self.largest):
@@ -175,23 +168,30 @@ class Trapezoid(Refining):
         return Estimate(value, unseen + rounded, cost, rms * other_rms)
 
 
-def _on(lattice: Lattice, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, float]:
-    """Return value, error and scale of one integral on a lattice."""
+def _by_strip(lattice: Lattice, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, float]:
+    """Return value, error and scale of one integral, at the points j h."""
     half = lattice.size // 2
-    u = lattice.u if f.strip is None else np.asarray(lattice.step * np.arange(-half, half + 1), dtype=np.float64)
-    values = f(u)
-    weighted = values * gaussian(u, sd) * lattice.step
-    square = float(weighted @ values)
-    terms, scale = (weighted * values, square) if quantity == "second_moment" else (weighted, math.sqrt(square))
-    if square == 0:
-        error = 0.0
-    elif f.strip is None:
-        error = 4 * OnLattice(lattice, values).unseen * scale / math.sqrt(square)
-    else:
-        # every other point, with 0 or without: the two err by half their difference, and together double the digits
-        difference = 2 * abs(float(terms[::2].sum() - terms[1::2].sum())) / scale
-        error = 4 * difference**2 * scale
+    u = np.asarray(lattice.step * np.arange(-half, half + 1), dtype=np.float64)
+    terms, scale = _terms(f(u), u, lattice.step, quantity, sd)
+    error = float(aliased(terms, scale)) if scale else 0.0
     return float(terms.sum()), error + rounding(terms.size) * scale, scale
+
+
+def _by_spectrum(lattice: Lattice, f: ScalarFunction, quantity: Quantity, sd: float) -> tuple[float, float, float]:
+    """Return the same for a function that may not be smooth."""
+    values = f(lattice.u)
+    terms, scale = _terms(values, lattice.u, lattice.step, quantity, sd)
+    rms = math.sqrt(scale) if quantity == "second_moment" else scale
+    unseen = 4 * OnLattice(lattice, values).unseen * (rms if quantity == "second_moment" else 1.0)
+    return float(terms.sum()), unseen + rounding(terms.size) * scale, scale
+
+
+def _terms(values: Array, u: Array, step: float, quantity: Quantity, sd: float) -> tuple[Array, float]:
+    """Return what an integral is the sum of, and its scale."""
+    weighted = values * gaussian(u, sd) * step
+    squares = weighted * values
+    square = float(squares.sum())
+    return (squares, square) if quantity == "second_moment" else (weighted, math.sqrt(square))
 
 
 def _rms(f: OnLattice, variance: Array) -> Array:
@@ -205,19 +205,11 @@ def _rms(f: OnLattice, variance: Array) -> Array:
     return np.asarray(np.sqrt(np.concatenate(parts))[which])
 
 
-def _first_step(f: ScalarFunction, sd: Sd) -> Sd:
+def _first_step(f: ScalarFunction, sd: float | Array) -> Array:
     """Return the step for Gaussians of these standard deviations: from the strip, or fine enough to find the scale."""
     if f.strip is not None:
-        return _step(f.strip, sd)
-    step: Sd = np.minimum(sd * _GUESS, sd * _GAP if f.scale is None else f.scale / 2)
-    return step
-
-
-def _step(strip: float, sd: Sd) -> Sd:
-    """Return the step for which the best y of the strip makes the error exp(-41)."""
-    y = np.minimum(strip, math.sqrt(2 * _DIGITS) * sd)
-    step: Sd = 2 * math.pi * y / (_DIGITS + y * y / (2 * sd * sd))
-    return step
+        return np.asarray(sd * longest_step(f.strip / sd))
+    return np.asarray(np.minimum(sd * _GUESS, sd * GAP if f.scale is None else f.scale / 2))
 
 
 def _alike(
