@@ -140,6 +140,11 @@ class ScalarFunction:
         object.__setattr__(self, "noise", require_number("noise", noise, at_least=0))
         object.__setattr__(self, "precise", precise)
 
+    def __repr__(self) -> str:
+        name = getattr(self.value, "__name__", type(self.value).__name__)
+        said = {"kinks": self.kinks, "jumps": self.jumps, "strip": self.strip, "scale": self.scale}
+        return f"ScalarFunction({', '.join([name, *(f'{key}={value}' for key, value in said.items() if value)])})"
+
     @property
     def breaks(self) -> tuple[float, ...]:
         """All kinks and jumps, in increasing order; empty for a smooth function."""

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"meanfield._version", "meanfield.errors"},
     {"meanfield.gaussian"},
-    {"meanfield.derivative"},
+    {"meanfield.derivative", "meanfield.special"},
     {"meanfield.functions"},
     {"meanfield.activations.precise"},
     {"meanfield.formulas.parse"},
@@ -24,7 +24,6 @@ LAYERS = [
     {"meanfield.formulas.breaks"},
     {"meanfield.formulas"},
     {"meanfield.records"},
-    {"meanfield.activations.bivariate"},
     {"meanfield.activations.clipped", "meanfield.activations.exponential", "meanfield.activations.gelu"},
     {"meanfield.activations.periodic", "meanfield.activations.piecewise_linear", "meanfield.activations.polynomial"},
     {"meanfield.activations.probit", "meanfield.activations.sigmoidal"},

@@ -1,7 +1,7 @@
 """The catalogue of activations, one file for each kind of mathematics.
 
-An activation is a value, a slope and the closed forms that are known of either. It contains no integration: see
-``meanfield.quadrature`` for that.
+An activation is a value, a slope and the closed forms that are known of either, in elementary and special functions. It
+contains no integration: see ``meanfield.quadrature`` for that.
 """
 
 from .catalogue import BY_NAME, FAMILIES, Family, by_name

@@ -21,8 +21,8 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from ..special import gap, ratio, triangle, with_density
 from . import precise
-from .bivariate import gap, ratio, triangle, with_density
 
 _SOURCE = "bivariate normal distribution, Owen (1956)"
 

@@ -2,7 +2,7 @@ r"""Linear above 0 and exponential below: elu, and selu with its published const
 
 phi(u) = lambda (u_+ + alpha e(u)), e(u) = exp(u) - 1 for u < 0. Every integral with exp(u), u < 0, is that of a tilted
 Gaussian over a quadrant whose apex is no longer at the origin. Times the exponential, it is a sum of two wedges
-W(h, x), see :func:`~meanfield.activations.bivariate.wedge`, and nothing overflows. With theta the angle between u and
+W(h, x), see :func:`~meanfield.special.wedge`, and nothing overflows. With theta the angle between u and
 v, and eta_u, eta_v that of u + v with either, for u, v < 0
 
     E exp(u)     = W(sd u, 0) + W(sd u, theta),
@@ -24,8 +24,8 @@ from scipy import special
 
 from ..functions import Activation, ClosedForm, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from ..special import erfcx_less_1, erfcx_rest, radial, ratio, wedge, wedge_rest, with_density
 from . import precise
-from .bivariate import erfcx_less_1, erfcx_rest, radial, ratio, wedge, wedge_rest, with_density
 
 _SOURCE = "bivariate normal distribution, Tsuchida et al. (2021)"
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..functions import Activation, ClosedForm, Parity, ScalarFunction
 from ..gaussian import Array, GaussianPair
+from ..special import gap
 from . import precise
-from .bivariate import gap
 
 _STRIP = 2.5
 """They are entire; at this distance they have grown to exp(6)/2 = 200."""

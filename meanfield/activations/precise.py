@@ -6,14 +6,11 @@ the precision is the one at hand. Constants are those of the catalogue: the doub
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 Real = Any
 """A number of mpmath, which has no types."""
-
-Precise = Callable[[Real], Real]
 
 
 @dataclass(frozen=True)

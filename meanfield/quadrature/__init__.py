@@ -1,7 +1,8 @@
-"""The integrals: the only folder that integrates, with one file for each method.
+"""The integrals, with one file for each method.
 
-``mean``, ``second_moment`` and ``overlap`` are all that the theory needs. Each method gives the same three with an
-error estimate; ``AUTO`` chooses among them. No method knows an activation: it sees values, kinks and closed forms.
+``mean``, ``second_moment`` and ``overlap`` are all that the theory needs. Each method gives those of them that it
+accepts with an error estimate; ``AUTO`` lets them try in turn. ``sphere`` has the same for points on a sphere, which is
+what batch normalisation makes of Gaussians. No method knows an activation: it sees values, kinks and closed forms.
 """
 
 from .auto import AUTO, Auto

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,8 @@ class Auto(Method):
         """Return the method used for ``quantity``: "mean", "second_moment" or "overlap" (of f and ``other``).
 
         Without a variance, the first that takes every variance and covariance; with one (and, for the overlap, a
-        covariance), the one that gives this integral. At covariance 0 the overlap is the product of two means, which
-        may be known where the overlap is not.
+        covariance), the one that gives this integral. At covariance 0 the overlap is the product of two means, and this
+        is the method of the first.
         """
         if quantity not in QUANTITIES:
             raise ParameterError("quantity", "one of " + ", ".join(QUANTITIES), repr(quantity))
@@ -83,15 +84,17 @@ class Auto(Method):
         self._require_accepts(function, quantity, partner)
         methods = [method for method in self.methods if method.accepts(function, quantity, partner)]
         if variance is None:
-            return next((method for method in methods if not method.partial), methods[-1])
+            return next((method for method in methods if not method.selective), methods[-1])
+        if quantity == "overlap" and covariance is None:
+            raise ParameterError("covariance", "given together with the variance", covariance)
+        if quantity == "overlap" and covariance == 0:
+            return self.choose(function, "mean", variance=variance)
         for method in methods[:-1]:
             with suppress(QuadratureError):
-                if quantity != "overlap":
-                    getattr(method, quantity)(function, variance)
-                elif covariance is None:
-                    raise ParameterError("covariance", "given together with the variance", covariance)
+                if quantity == "overlap":
+                    method.overlap(function, variance, cast(float, covariance), other_variance, other=partner)
                 else:
-                    method.overlap(function, variance, covariance, other_variance, other=partner)
+                    getattr(method, quantity)(function, variance)
                 return method
         return methods[-1]
 

@@ -57,7 +57,7 @@ class CosineSeries(Method):
     nodes: Trapezoid = field(default_factory=Trapezoid)
     terms: int = 2048
 
-    partial: ClassVar[bool] = True
+    selective: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", require_integer("terms", self.terms, at_least=_FEWEST, at_most=2**16))
@@ -70,9 +70,6 @@ class CosineSeries(Method):
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Overlaps of functions without kinks and jumps."""
         return quantity == "overlap" and self.nodes.accepts(f, quantity, other)
-
-    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
-        raise NotImplementedError  # accepts() has seen to it
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         if pair.size < _PAYS * _FEWEST or np.ptp(pair.variance) or np.ptp(pair.other_variance):

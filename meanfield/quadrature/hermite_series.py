@@ -73,7 +73,7 @@ class HermiteSeries(Refining):
 
     terms: int = 256
 
-    partial: ClassVar[bool] = True
+    selective: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,9 +82,6 @@ class HermiteSeries(Refining):
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Overlaps of any functions."""
         return quantity == "overlap"
-
-    def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
-        raise NotImplementedError  # accepts() has seen to it
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
         correlation = pair.correlation

@@ -70,16 +70,16 @@ class Method(ABC):
     tolerance: float = math.inf
     """Relative to the scale of the integral; a method that has one raises ``QuadratureError`` if it is not reached."""
 
-    partial: ClassVar[bool] = False
+    selective: ClassVar[bool] = False
     """Whether there are variances and covariances that the method leaves to others even if it accepts the function."""
 
     @abstractmethod
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Whether the method is suited to this integral of f (for the overlap, of f and ``other``)."""
 
-    @abstractmethod
     def _expect(self, f: ScalarFunction, variance: Array, quantity: Quantity) -> Estimate:
-        """E f(u), or E f(u)^2 for the second moment, at every variance."""
+        """E f(u), or E f(u)^2 for the second moment, at every variance; of methods that accept these."""
+        raise NotImplementedError
 
     @abstractmethod
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:

@@ -1,7 +1,7 @@
-"""Gauss-Legendre panels split at kinks and jumps, for any function: nested, in two variables.
+"""Gauss-Legendre panels on which a function is resolved, for any function.
 
-In one variable these are the panels on which the function is resolved; in two, the function that is seen through noise
-is integrated on its own panels around every node of the other.
+In two variables E f(u) g(v) = E f(u) T g(u), with T g(u) = E[g(v) | u]: on the panels of f, cut where T g needs it, and
+around each of their nodes on those of g.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Reference(Method):
     ----------
     digits : int
         Relative to the root mean square of the integrand, as the tolerance of
-        :class:`~meanfield.quadrature.refined.Refined`.
+        :class:`~meanfield.quadrature.method.Refining`.
     levels : int
         How often to try, with 1.4 times the nodes of the level before, until giving up.
 
