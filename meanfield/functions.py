@@ -73,6 +73,7 @@ class ScalarFunction:
     strip : float, optional
         Up to which distance from the real axis the function is analytic and of no more than its size on the axis
         (about pi/2 for tanh); it sets the step of the trapezoidal rule. Only for functions without kinks and jumps.
+        A strip that is too wide makes integrals wrong without notice: ``mf.check_activation`` finds it.
     scale : float, optional
         The smallest length on which the function varies. What is not declared is looked for down to a hundredth of a
         standard deviation.
@@ -154,8 +155,9 @@ class ScalarFunction:
         """Evaluate at every entry of ``u``."""
         u = np.asarray(u, dtype=np.float64)
         result = np.asarray(self.value(u))
-        if result.dtype.kind == "c":
-            raise ParameterError("value", "a real function", "complex values")
+        if result.dtype.kind not in "biuf":
+            got = "complex values" if result.dtype.kind == "c" else f"values of type {result.dtype}"
+            raise ParameterError("value", "a real function", got)
         if result.shape == u.shape:
             return result.astype(np.float64, copy=False)
         if result.ndim:

@@ -185,10 +185,10 @@ def require_variance(parameter: str, value: ArrayLike) -> Array:
 
 
 def _floats(parameter: str, value: ArrayLike, expected: str) -> Array:
-    raw = np.asarray(value)
-    if raw.dtype == np.float64:
-        return raw
     try:
+        raw = np.asarray(value)
+        if raw.dtype == np.float64:
+            return raw
         if raw.dtype.kind not in "iufO" or any(isinstance(item, str) for item in raw.ravel()[:1].tolist()):
             raise TypeError
         return raw.astype(np.float64)

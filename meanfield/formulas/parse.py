@@ -152,6 +152,8 @@ class _Reader:
             return getattr(self.sympy, name)
         if name in FUNCTIONS:
             raise self.refuse(f"{name} without an argument")
+        if name.lower() in ("nan", "inf", "infinity", "oo", "zoo"):
+            raise self.refuse(f"the name {name!r} of a number that is not finite")
         if self.variable is None:
             self.variable = self.sympy.Symbol(name, real=True)
         if name != self.variable.name:

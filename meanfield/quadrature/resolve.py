@@ -39,6 +39,9 @@ _BEYOND = 1e-30
 GAP = 1 / 200
 """In x: between probes, where the function declares no scale."""
 
+_MOST_PROBES = 4096
+"""On a panel; if more are needed, panels are shorter to begin with."""
+
 _ENDS = np.outer([-1, 1], 1 - 10.0 ** np.arange(-14, -3)).ravel()
 """Probes between the outermost nodes of a panel and its ends: a break may be close to another that was declared."""
 
@@ -119,8 +122,8 @@ class _Panels:
 
     def negligible(self, square: float, tolerance: float, first: _Panels) -> NDArray[np.bool_]:
         """Whether bisecting a panel changes nothing, or nothing that matters to E f^2."""
-        if not square:
-            return np.ones(len(self.edges), dtype=bool)
+        if not square:  # zero at every node; if not at every probe, there is something to be found
+            return np.asarray(self.unresolved == 0)
         mass = self.weights.sum(axis=-1)
         other = felt(mass, math.sqrt(square), nearby(first.edges, first.largest, self.edges))
         negligible = self.unresolved * mass * other <= tolerance / 200 * square
@@ -150,7 +153,9 @@ class _Search(Generic[AnyLaw]):
 
     def run(self) -> tuple[Resolved[AnyLaw], Array]:
         """Return the panels, and the undeclared breaks that were found."""
-        first = np.unique(np.append(regular(self.reach, LONGEST), self.breaks[np.abs(self.breaks) < self.reach]))
+        self._afford(int(min(2 * self.reach / self._gap, 1e18)))
+        longest = min(LONGEST, _MOST_PROBES * self._gap)
+        first = np.unique(np.append(regular(self.reach, longest), self.breaks[np.abs(self.breaks) < self.reach]))
         done: list[_Panels] = []
         new = between(first)
         begun: _Panels | None = None
@@ -162,6 +167,8 @@ class _Search(Generic[AnyLaw]):
             panels = self._panels(new, probes)
             begun = begun or panels
             square = float(panels.square.sum() + sum(part.square.sum() for part in done))
+            if square == 0 and panels.largest.any():
+                raise QuadratureError("the squares of the function vanish in double precision; scale it up")
             good = panels.negligible(square, self.tolerance, begun) | (generation == _GENERATIONS)
             if not good.all():
                 done.append(panels.some(good))
@@ -187,13 +194,18 @@ class _Search(Generic[AnyLaw]):
         return new[new[:, 1] > new[:, 0]]  # where double precision is exhausted
 
     @property
+    def _gap(self) -> float:
+        """The largest gap between probes."""
+        return GAP if self.f.scale is None else self.f.scale / self.law.sd / 2
+
+    @property
     def _looks_at_ends(self) -> bool:
         return self.ends and self.f.scale is None
 
     def _probes(self, longest: float) -> int:
         """Return how many probes leave no gap in which a feature could hide; the nodes may be enough."""
-        wanted = longest / (GAP if self.f.scale is None else self.f.scale / self.law.sd / 2)
-        return 0 if wanted <= ORDER / 4 else 2 ** min(math.ceil(math.log2(wanted)), 14)
+        wanted = longest / self._gap
+        return 0 if wanted <= ORDER / 4 else 2 ** math.ceil(math.log2(wanted))
 
     def _afford(self, evaluations: int) -> None:
         if evaluations > self.largest:

@@ -125,7 +125,8 @@ class Resolved(Generic[AnyLaw]):
     def _sum(self, size: Array | float) -> float:
         """Return what the means over all panels are wrong, times a size for each."""
         factor = self.mass * size
-        return float((self.wrong * factor).sum() + np.linalg.norm(self.noise * factor))
+        with np.errstate(over="ignore"):
+            return float((self.wrong * factor).sum() + np.linalg.norm(self.noise * factor))
 
 
 def felt(mass: Array, rms: float, near: Array) -> Array:

@@ -128,3 +128,10 @@ def test_known_closed_forms_are_listed() -> None:
     assert mf.sigmoid.value.closed_form is not None
     assert mf.sigmoid.value.closed_form.known == ("mean",)
     assert RAMP.closed_form is None
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(mf.ParameterError, match="value must be a real function, got values of type"):
+        mf.ScalarFunction(lambda u: "a")(1.0)
+    with pytest.raises(mf.ParameterError, match="variance must be a finite number"):
+        mf.overlap(mf.tanh, [[1], [2, 3]], 0.1)

@@ -178,3 +178,9 @@ def test_neither_text_nor_sympy() -> None:
             mf.from_sympy(thing)
     with pytest.raises(mf.ParameterError, match="got x, y in"):
         mf.from_sympy(sympy.Symbol("x") + sympy.Symbol("y"))
+
+
+@pytest.mark.parametrize("text", ["nan", "inf*x", "x + oo"])
+def test_numbers_that_are_not_finite_are_no_variables(text: str) -> None:
+    with pytest.raises(mf.ParameterError, match="not finite"):
+        mf.from_sympy(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import oracles
@@ -128,3 +129,43 @@ def test_oscillations_between_kinks_are_not_skipped() -> None:
         truth = float(density @ f(u) ** 2)
         estimate = mf.AUTO.second_moment(mf.ScalarFunction(f, kinks=places if k % 2 else ()), variance)
         assert abs(float(estimate.value) - truth) <= float(estimate.error) + ROUNDING * truth
+
+
+@pytest.mark.parametrize("width", [0.01, 0.02, 0.05, 0.2])
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_hat_on_nothing_is_found_or_refused(width: float, declared: bool) -> None:
+    """It is zero at every node of the first panels; only the probes between them see it."""
+    rng = np.random.default_rng(8)
+    found = 0
+    for left in rng.uniform(-3, 3, 12):
+
+        def hat(u: NDArray[np.float64], k: float = left) -> NDArray[np.float64]:
+            return ((u > k) & (u < k + width)).astype(np.float64)
+
+        truth = (math.erf((left + width) / math.sqrt(2)) - math.erf(left / math.sqrt(2))) / 2
+        f = mf.ScalarFunction(hat, scale=width if declared else None)
+        for integral in (mf.AUTO.mean, mf.AUTO.second_moment):
+            with suppress(mf.QuadratureError):
+                estimate = integral(f, 1.0)
+                assert abs(estimate.value - truth) <= estimate.error + ROUNDING * estimate.scale
+                found += 1
+    assert found >= 12
+
+
+def test_a_scale_that_cannot_be_probed_is_refused() -> None:
+    def needle(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 1 + 1e3 * np.exp(-np.minimum(((u - 0.1234567) / width) ** 2 / 2, 700))
+
+    width = 1e-4  # E f^2 = 1 + 2e3 a + 1e6 b, with a and b the integrals of the needle and of its square
+    height = math.exp(-(0.1234567**2) / 2)
+    truth = 1 + 2e3 * width * height + 1e6 * width / math.sqrt(2) * height
+    assert mf.second_moment(mf.ScalarFunction(needle, scale=width), 1.0) == pytest.approx(truth, rel=1e-6)
+    width = 1e-6
+    with pytest.raises(mf.QuadratureError, match="more than 4000000 values"):
+        mf.second_moment(mf.ScalarFunction(needle, scale=width), 1.0)
+
+
+def test_squares_that_vanish_are_refused() -> None:
+    tiny = mf.ScalarFunction(lambda u: 1e-180 * np.maximum(u - 0.3, 0))
+    with pytest.raises(mf.QuadratureError, match="vanish in double precision"):
+        mf.Panels().overlap(tiny, 1.0, 0.99)
