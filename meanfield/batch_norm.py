@@ -63,6 +63,8 @@ def batch_norm_parameters(
     0.159154943092
     """
     freedom = _samples(samples) - 1
+    if not isinstance(method, SphereMethod):
+        raise ParameterError("method", "a method on the sphere such as mf.SPHERE", repr(method))
     same = method.second_moment(activation, dimension=freedom).value
     if freedom == math.inf:
         return Pair(float(same), float(method.mean(activation, dimension=freedom).value) ** 2)

@@ -83,10 +83,10 @@ def check_activation(activation: Activation) -> None:
     if not isinstance(activation, Activation):
         raise ParameterError("activation", "an Activation", repr(activation))
     name, value, slope = activation.name, activation.value, activation.slope
-    for part, f in (("value", value), ("slope", slope)):
-        _check_values(f"{part} of {name}", f)
+    _check_values(f"value of {name}", value)
     _check_jumps(f"value.jumps of {name}", value)
     _check_kinks(f"value.kinks of {name}", value)
+    _check_values(f"slope of {name}", slope)
     if not activation.slope_is_derived:
         _check_jumps(f"slope.jumps of {name}", slope)
         _check_kinks(f"slope.kinks of {name}", slope)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .errors import ParameterError
 from .gaussian import Array
 
 NODES = 16
@@ -21,6 +22,9 @@ SHRINK, LEVELS = 4.0, 12
 
 BLOCK = 1 << 12
 """How many slopes are computed at once."""
+
+_LOST = 1e-3
+"""An estimated error, relative to the slope or 1, that is no accuracy any more."""
 
 _STEP = 1e-30
 _EPS = float(np.finfo(np.float64).eps)
@@ -60,8 +64,15 @@ class NumericalSlope:
     breaks: tuple[float, ...] = ()
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the slope at every entry of ``u``."""
-        return self.with_error(u)[0]
+        """Return the slope at every entry of ``u``; raises ``ParameterError`` beside a kink that is not declared."""
+        slope, error = self.with_error(u)
+        lost = ~(error <= _LOST * np.maximum(np.abs(slope), 1.0))
+        if lost.any():
+            place = f"{float(np.asarray(u)[lost].flat[0]):.6g}"
+            raise ParameterError(
+                "value", f"smooth but for its declared kinks (declare one near {place}?)", "no slope there"
+            )
+        return slope
 
     def with_error(self, u: NDArray[np.float64]) -> tuple[Array, Array]:
         """Return the slope and an estimate of its error; infinite where there is no converged interpolant."""

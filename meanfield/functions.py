@@ -154,7 +154,13 @@ class ScalarFunction:
     def __call__(self, u: ArrayLike) -> NDArray[np.float64]:
         """Evaluate at every entry of ``u``."""
         u = np.asarray(u, dtype=np.float64)
-        result = np.asarray(self.value(u))
+        try:
+            result = np.asarray(self.value(u))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ParameterError):
+                raise
+            expected = "vectorised: an array in, an array out (np.vectorize makes any function so)"
+            raise ParameterError("value", expected, f"{type(error).__name__}: {error}") from error
         if result.dtype.kind not in "biuf":
             got = "complex values" if result.dtype.kind == "c" else f"values of type {result.dtype}"
             raise ParameterError("value", "a real function", got)

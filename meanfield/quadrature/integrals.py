@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..functions import Activation, ScalarFunction
 from .auto import AUTO
-from .method import Method
+from .method import Method, require_method
 
 Function = ScalarFunction | Activation
 
@@ -48,7 +48,7 @@ def mean(f: Function, variance: ArrayLike, *, method: Method = AUTO) -> float | 
     >>> round(mf.mean(mf.relu, 2.0), 12)
     0.564189583548
     """
-    value: float | NDArray[np.float64] = method.mean(f, variance).value
+    value: float | NDArray[np.float64] = require_method(method).mean(f, variance).value
     return value
 
 
@@ -69,7 +69,7 @@ def second_moment(f: Function, variance: ArrayLike, *, method: Method = AUTO) ->
     >>> mf.second_moment(mf.relu, [1.0, 3.0])
     array([0.5, 1.5])
     """
-    value: float | NDArray[np.float64] = method.second_moment(f, variance).value
+    value: float | NDArray[np.float64] = require_method(method).second_moment(f, variance).value
     return value
 
 
@@ -140,5 +140,7 @@ def overlap(
     >>> round(mf.overlap(mf.relu.slope, 3.0, 0.0), 12)
     0.25
     """
-    value: float | NDArray[np.float64] = method.overlap(f, variance, covariance, other_variance, other=other).value
+    value: float | NDArray[np.float64] = (
+        require_method(method).overlap(f, variance, covariance, other_variance, other=other).value
+    )
     return value

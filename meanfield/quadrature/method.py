@@ -163,6 +163,13 @@ class Refining(Method):
         object.__setattr__(self, "largest", require_integer("largest", self.largest, at_least=1))
 
 
+def require_method(method: Method) -> Method:
+    """Return a method, if it is one."""
+    if not isinstance(method, Method):
+        raise ParameterError("method", "a method of integration such as mf.AUTO or mf.Panels()", repr(method))
+    return method
+
+
 def as_function(f: ScalarFunction | Activation) -> ScalarFunction:
     """Return the function itself; for an activation, its value."""
     if isinstance(f, Activation):

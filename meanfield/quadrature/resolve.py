@@ -292,9 +292,7 @@ class _Search(Generic[AnyLaw]):
         point = panels.edges[:, 1] - panels.edges[:, 0] < _POINT
         if panels.square[point].sum() > _CONCENTRATED * square:
             place = float(self.law.coordinate(panels.nodes[point].mean()))
-            raise QuadratureError(
-                f"the function is so large near {place:.6g} that E f^2 does not exist, or is all there"
-            )
+            raise QuadratureError(f"the function is so large near {place:.6g} that E f^2 seems infinite")
         if panels.edges[-1, 1] < self.law.end and square:
             x, values = panels.nodes[[0, -1], [0, -1]], panels.values[[0, -1], [0, -1]]
             beyond = float(self.law.weigh(x, np.ones(2)) @ values**2 / square)

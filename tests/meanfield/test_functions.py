@@ -135,3 +135,22 @@ def test_values_that_are_no_numbers_are_refused() -> None:
         mf.ScalarFunction(lambda u: "a")(1.0)
     with pytest.raises(mf.ParameterError, match="variance must be a finite number"):
         mf.overlap(mf.tanh, [[1], [2, 3]], 0.1)
+
+
+@pytest.mark.parametrize("scalar", [lambda u: u if u > 0 else 0.0, lambda u: float(u)], ids=["condition", "float"])
+def test_functions_of_one_number_are_told_to_be_vectorised(scalar: Callable[[float], float]) -> None:
+    with pytest.raises(mf.ParameterError, match="vectorised: an array in, an array out"):
+        mf.mean(mf.ScalarFunction(scalar), 1.0)  # type: ignore[arg-type]
+    assert mf.mean(mf.ScalarFunction(np.vectorize(scalar, otypes=[float]), kinks=[0]), 1.0) >= 0
+
+
+def test_a_slope_by_the_library_needs_the_kinks() -> None:
+    with pytest.raises(mf.ParameterError, match=r"smooth but for its declared kinks \(declare one near"):
+        mf.second_moment(mf.Activation("clip", lambda u: np.clip(u, -0.7, 0.9)).slope, 2.0)
+
+
+def test_a_method_must_be_one() -> None:
+    with pytest.raises(mf.ParameterError, match="method must be a method of integration"):
+        mf.overlap(mf.tanh, 1.0, 0.5, method="auto")  # type: ignore[call-overload]
+    with pytest.raises(mf.ParameterError, match="method must be a method on the sphere"):
+        mf.batch_norm_parameters(mf.tanh, samples=4, method=mf.AUTO)  # type: ignore[arg-type]
