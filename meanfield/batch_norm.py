@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .errors import ParameterError, require_integer
+from .errors import ParameterError, require_count
 from .functions import Activation, ScalarFunction
 from .quadrature import SPHERE, SphereMethod
 from .records import Pair
@@ -62,20 +62,10 @@ def batch_norm_parameters(
     >>> round(limit.cross, 12)  # 1/(2 pi)
     0.159154943092
     """
-    freedom = _samples(samples) - 1
+    freedom = require_count("samples", samples, at_least=2) - 1
     if not isinstance(method, SphereMethod):
         raise ParameterError("method", "a method on the sphere such as mf.SPHERE", repr(method))
     same = method.second_moment(activation, dimension=freedom).value
     if freedom == math.inf:
         return Pair(float(same), float(method.mean(activation, dimension=freedom).value) ** 2)
     return Pair(float(same), float(method.overlap(activation, dimension=freedom, cosine=-1 / freedom).value))
-
-
-def _samples(samples: float) -> float:
-    unbounded: object = samples
-    if isinstance(unbounded, float) and unbounded == math.inf:
-        return math.inf
-    try:
-        return require_integer("samples", samples, at_least=2)  # type: ignore[arg-type]
-    except ParameterError as error:
-        raise ParameterError("samples", f"{error.expected}, or math.inf", error.got) from None

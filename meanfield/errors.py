@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import SupportsIndex, TypeVar
+from typing import SupportsIndex, TypeVar, cast
 
 Item = TypeVar("Item")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -80,6 +80,16 @@ def require_integer(parameter: str, value: SupportsIndex, *, at_least: int, at_m
     if at_most is not None and number > at_most:
         raise ParameterError(parameter, f"{expected} and <= {at_most}", f"a number of {len(str(number))} digits")
     return number
+
+
+def require_count(parameter: str, value: object, *, at_least: int) -> float:
+    """Return ``value`` as an int within limits, or ``math.inf``."""
+    if isinstance(value, float) and value == math.inf:
+        return math.inf
+    try:
+        return require_integer(parameter, cast(SupportsIndex, value), at_least=at_least)
+    except ParameterError as error:
+        raise ParameterError(parameter, f"{error.expected}, or math.inf", error.got) from None
 
 
 def require_sequence(parameter: str, value: Iterable[Item]) -> tuple[Item, ...]:

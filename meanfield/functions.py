@@ -24,6 +24,11 @@ class Parity(Enum):
     EVEN = 1
     ODD = -1
 
+    @property
+    def opposite(self) -> Parity:
+        """That of the derivative."""
+        return Parity(-self.value)
+
 
 @dataclass(frozen=True)
 class ClosedForm:
@@ -233,12 +238,11 @@ def _numerical_slope(value: ScalarFunction) -> ScalarFunction:
     if value.jumps:
         expected = "given for a value that jumps (a jump has no slope; beside it you may mean the slope on either side)"
         raise ParameterError("slope", expected, "none")
-    opposite = {Parity.EVEN: Parity.ODD, Parity.ODD: Parity.EVEN, None: None}
     return ScalarFunction(
         NumericalSlope(value, value.kinks),
         jumps=value.kinks,
         scale=value.scale,
-        parity=opposite[value.parity],
+        parity=value.parity and value.parity.opposite,
         noise=1e-12,
     )
 

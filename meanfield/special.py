@@ -37,7 +37,7 @@ _ROOT_2 = math.sqrt(2)
 def with_density(pair: GaussianPair) -> GaussianPair:
     """Return the pair with variances that are not 0."""
     a, other = (np.maximum(x, _SMALLEST) for x in (pair.variance, pair.other_variance))
-    return GaussianPair(a, other, pair.covariance + 0.0)  # of -0 the angle would be pi
+    return GaussianPair(a, other, pair.covariance)
 
 
 def ratio(x: Array, y: Array) -> Array:

@@ -25,8 +25,6 @@ from ..formulas import (
 from ..functions import Activation, Parity, ScalarFunction
 from .accuracy import require_accurate
 
-_OPPOSITE = {Parity.EVEN: Parity.ODD, Parity.ODD: Parity.EVEN, None: None}
-
 
 def from_sympy(expression: Any) -> Activation:
     """Return the activation that a formula describes.
@@ -94,7 +92,7 @@ def _activation(name: str, expression: Any) -> Activation:
     except RecursionError:
         raise ParameterError("expression", "less deeply nested", f"{name:.100}") from None
     value_parity = _cross_checked(parity(node), value_program)
-    slope_parity = _cross_checked(_OPPOSITE[value_parity] or parity(slope), slope_program)
+    slope_parity = _cross_checked(value_parity.opposite if value_parity else parity(slope), slope_program)
     return Activation(
         "x" if name.isidentifier() else name,
         ScalarFunction(

@@ -50,13 +50,7 @@ class Auto(Method):
     HermiteSeries(tolerance=1e-13, largest=4000000, terms=256)
     """
 
-    methods: tuple[Method, ...] = (
-        Exact(),
-        CosineSeries(),
-        HermiteSeries(),
-        Trapezoid(),
-        Panels(),
-    )
+    methods: tuple[Method, ...] = (Exact(), CosineSeries(), HermiteSeries(), Trapezoid(), Panels())
 
     def accepts(self, f: ScalarFunction, quantity: Quantity, other: ScalarFunction | None = None) -> bool:
         """Whether any method of the list accepts."""
@@ -102,28 +96,30 @@ class Auto(Method):
         def attempt(method: Method, left: Indices) -> Estimate:
             return method._expect(f, variance[left], quantity)
 
-        methods = [m for m in self.methods if m.accepts(f, quantity)]
+        methods = [method for method in self.methods if method.accepts(f, quantity)]
         return self._first_that_reaches(methods, variance.size, attempt, f.noise)
 
     def _expect_product(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
-        def attempt(method: Method, left: Indices) -> Estimate:
-            return method._expect_product(f, g, pair[left])
-
-        methods = [m for m in self.methods if m.accepts(f, "overlap", g)]
         apart = pair.covariance == 0
         if not apart.any():
-            return self._first_that_reaches(methods, pair.size, attempt, max(f.noise, g.noise))
+            return self._dependent(f, g, pair)
         # independent: exactly zero where a mean is known to be
         first = self._expect(f, pair.variance[apart], "mean")
         alike = f is g and np.array_equal(pair.variance, pair.other_variance)
         product = first.times(first if alike else self._expect(g, pair.other_variance[apart], "mean"))
         estimates = unknown(pair.size)
         fill_in(estimates, apart, product)
-        rest = np.flatnonzero(~methods[-1].reached(estimates, noise=max(f.noise, g.noise)))
+        rest = np.flatnonzero(~self.methods[-1].reached(estimates, noise=max(f.noise, g.noise)))
         if rest.size:
-            pair = pair[rest]
-            fill_in(estimates, rest, self._first_that_reaches(methods, rest.size, attempt, max(f.noise, g.noise)))
+            fill_in(estimates, rest, self._dependent(f, g, pair[rest]))
         return estimates
+
+    def _dependent(self, f: ScalarFunction, g: ScalarFunction, pair: GaussianPair) -> Estimate:
+        def attempt(method: Method, left: Indices) -> Estimate:
+            return method._expect_product(f, g, pair[left])
+
+        methods = [method for method in self.methods if method.accepts(f, "overlap", g)]
+        return self._first_that_reaches(methods, pair.size, attempt, max(f.noise, g.noise))
 
     def _first_that_reaches(
         self, methods: list[Method], size: int, attempt: Callable[[Method, Indices], Estimate], noise: float

@@ -24,14 +24,11 @@ from numpy.typing import NDArray
 from ..errors import require_integer
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
-from .lattice import aliased, longest_step
+from .lattice import DIGITS, aliased, longest_step
 from .law import GaussianLaw
 from .legendre import gauss, shorter
 from .method import ROUNDING, Estimate, Quantity, Refining, fill_in, rounding, unknown
 from .resolve import ORDER, resolve
-
-_DIGITS = 41.0
-"""exp(-41) = 2e-18."""
 
 _REACH = 10.0
 """In standard deviations."""
@@ -87,9 +84,8 @@ class HermiteSeries(Refining):
         correlation = pair.correlation
         sd, other_sd = np.sqrt(pair.variance), np.sqrt(pair.other_variance)
         alike = f is g and bool((sd == other_sd).all())
-        needed = np.minimum(_needed(correlation), _length(f, sd))
-        if not alike:
-            needed = np.minimum(_needed(correlation), np.maximum(_length(f, sd), _length(g, other_sd)))
+        length = _length(f, sd) if alike else np.maximum(_length(f, sd), _length(g, other_sd))
+        needed = np.minimum(_needed(correlation), length)
         terms = _SHORTEST * 2 ** np.ceil(np.log2(np.maximum(needed / _SHORTEST, 1.0)))
         points = _points(f, sd, terms) if alike else np.maximum(_points(f, sd, terms), _points(g, other_sd, terms))
         suited = (terms <= self.terms) & (np.minimum(sd, other_sd) > 0) & (terms * points <= _LARGEST_MATRIX)
@@ -194,14 +190,14 @@ def _on_lattice(f: ScalarFunction, sd: Array, step: float, count: int) -> _Serie
 def _needed(correlation: Array) -> Array:
     """Return after how many terms nothing is left of a function of unit size."""
     with np.errstate(divide="ignore"):
-        return np.asarray(_DIGITS / -np.log(np.abs(correlation)))
+        return np.asarray(DIGITS / -np.log(np.abs(correlation)))
 
 
 def _length(f: ScalarFunction, sd: Array) -> Array:
     """Return after how many terms h_n^2 is negligible: it falls off as exp(-2 d sqrt(2 n)/sd) in a strip of width d."""
     if f.strip is None:
         return np.full(sd.shape, np.inf)
-    return np.asarray((_DIGITS * sd / f.strip) ** 2 / 8)
+    return np.asarray((DIGITS * sd / f.strip) ** 2 / 8)
 
 
 def _points(f: ScalarFunction, sd: Array, count: Array) -> Array:

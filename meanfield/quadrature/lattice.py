@@ -17,8 +17,7 @@ from ..gaussian import Array
 _SOFT, _CENTRE, _MARGIN = 4.6, 5.0, 50.0
 """The width over which functions are cut off, in steps; its middle, in widths; and the room for it, in steps."""
 
-
-_DIGITS = 41.0
+DIGITS = 41.0
 """exp(-41) = 2e-18."""
 
 
@@ -101,8 +100,8 @@ def longest_step(strip: ArrayLike, *, order: ArrayLike = 0) -> Array:
 
     The integrand is analytic in a strip of this half-width, times a polynomial that oscillates as sqrt(order).
     """
-    y = np.minimum(strip, math.sqrt(2 * _DIGITS))
-    return np.asarray(2 * math.pi * y / (_DIGITS + y * y / 2 + np.sqrt(order) * y / 2))
+    y = np.minimum(strip, math.sqrt(2 * DIGITS))
+    return np.asarray(2 * math.pi * y / (DIGITS + y * y / 2 + np.sqrt(order) * y / 2))
 
 
 def aliased(terms: Array, scale: Any) -> Any:

@@ -49,9 +49,7 @@ class Estimate:
 
     def broadcast(self, shape: tuple[int, ...]) -> Estimate:
         """Return the same with numbers that hold for all entries of this shape spread over them, without copies."""
-        return Estimate(
-            *(spread(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)),
-        )
+        return Estimate(*(spread(x, shape) for x in (self.value, self.error, self.evaluations, self.scale)))
 
     def times(self, other: Estimate) -> Estimate:
         """Return the product of two independent integrals."""

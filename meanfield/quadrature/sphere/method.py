@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import ParameterError, QuadratureError, require_integer, require_number
+from ...errors import ParameterError, QuadratureError, require_count, require_integer, require_number
 from ...functions import Activation, ScalarFunction
 from ...gaussian import Array
 from ..auto import AUTO
@@ -142,13 +142,7 @@ class SphereMethod(ABC):
 
 def require_dimension(dimension: float) -> float:
     """Return a dimension: an integer of at least 1, or infinity."""
-    unbounded: object = dimension
-    if isinstance(unbounded, float) and unbounded == math.inf:
-        return math.inf
-    try:
-        return require_integer("dimension", dimension, at_least=1)  # type: ignore[arg-type]
-    except ParameterError as error:
-        raise ParameterError("dimension", f"{error.expected}, or math.inf", error.got) from None
+    return require_count("dimension", dimension, at_least=1)
 
 
 def require_cosine(cosine: float, dimension: float) -> float:
