@@ -56,6 +56,7 @@ from .quadrature import (
     overlap,
     second_moment,
 )
+from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
 
@@ -88,6 +89,7 @@ __all__ = [
     "ParameterError",
     "Parity",
     "QuadratureError",
+    "ReadoutScales",
     "Reference",
     "Regime",
     "Report",
@@ -106,6 +108,7 @@ __all__ = [
     "eigenvalue_statistics",
     "elu",
     "erf",
+    "expected_readout_scales",
     "from_sympy",
     "gelu",
     "hard_tanh",
@@ -119,6 +122,7 @@ __all__ = [
     "monomial",
     "overlap",
     "propagate",
+    "readout_scales",
     "relu",
     "second_moment",
     "selu",

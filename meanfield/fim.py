@@ -73,7 +73,7 @@ class Exchangeable:
         return np.full((self.size, self.size), self.cross) + self.contrast * np.eye(self.size)
 
 
-def kappas(network: Network, order: OrderParameters | None = None) -> Pair[float]:
+def kappas(network: Network, order: OrderParameters | None = None, *, samples: float | None = None) -> Pair[float]:
     """Return kappa_1 and kappa_2: the sums over l = 1 .. L of (alpha_{l-1}/alpha) qtilde^l qhat^{l-1}.
 
     Parameters
@@ -82,11 +82,18 @@ def kappas(network: Network, order: OrderParameters | None = None) -> Pair[float
         With hidden normalisation "none" or "layer"; with layer normalisation these are kappa'_1 and kappa'_2.
     order : OrderParameters, optional
         What :func:`propagate` returned; it is computed for standard inputs if left out.
+    samples : int, optional
+        T, passed to :func:`propagate`.
 
     Returns
     -------
     Pair of float
         ``same`` is kappa_1, ``cross`` is kappa_2. kappa_1 > kappa_2, and kappa_2 = 0 for a centred network.
+
+    Raises
+    ------
+    AssumptionError
+        With batch normalisation in the hidden layers.
 
     Equations: (11), (S.102)
 
@@ -97,10 +104,10 @@ def kappas(network: Network, order: OrderParameters | None = None) -> Pair[float
     >>> round(kappa_1, 12), round(kappa_2, 12)
     (1.5, 0.342854318141)
     """
-    order = propagate(network) if order is None else _of(network, order)
+    order = propagate(network, samples=samples) if order is None else _of(network, order)
     same, cross = (
         float(np.array(network.width_ratios) @ (qtilde * qhat)) / network.alpha
-        for qtilde, qhat in zip(order.sensitivity, order.activity, strict=True)
+        for qtilde, qhat in zip(order.backward, order.activity, strict=True)
     )
     return Pair(same, cross)
 
@@ -133,7 +140,7 @@ def dual_block(
         return Exchangeable(scale * kappa.same, scale * kappa.cross, samples)
     same, cross = (
         float(qtilde @ (units * qhat + 1)) / samples
-        for qtilde, qhat in zip(order.sensitivity, _of(network, order).activity, strict=True)
+        for qtilde, qhat in zip(order.backward, _of(network, order).activity, strict=True)
     )
     return Exchangeable(same, cross, samples)
 

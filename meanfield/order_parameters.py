@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ParameterError, QuadratureError
+from .batch_norm import batch_norm_parameters
+from .errors import AssumptionError, ParameterError, QuadratureError
 from .functions import ScalarFunction
 from .gaussian import GaussianPair
 from .network import HiddenNormalization, Network
@@ -29,16 +30,27 @@ class OrderParameters:
     """qhat^l, l = 0 .. L-1: arrays of shape (L,)."""
     preactivation: Pair[NDArray[np.float64]]
     """q^l, l = 1 .. L: arrays of shape (L,); q^l is at index l - 1."""
-    sensitivity: Pair[NDArray[np.float64]]
-    """qtilde^l, l = 1 .. L: arrays of shape (L,); qtilde^l is at index l - 1."""
+    sensitivity: Pair[NDArray[np.float64]] | None
+    """qtilde^l, l = 1 .. L: arrays of shape (L,); qtilde^l is at index l - 1.
+
+    None with batch normalisation in the hidden layers, where the gradient of one sample reaches all the others."""
+
+    @property
+    def backward(self) -> Pair[NDArray[np.float64]]:
+        """``sensitivity``, or an AssumptionError where it is None."""
+        if self.sensitivity is None:
+            raise AssumptionError(
+                "with batch normalisation in the hidden layers the gradient of one sample reaches all the others: "
+                "there are no backward order parameters, and no kappas. Theorem 3.4 and batch_norm_parameters apply"
+            )
+        return self.sensitivity
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, OrderParameters):
             return NotImplemented
         return all(
-            np.array_equal(mine, others)
+            np.array_equal(np.array(getattr(self, field)), np.array(getattr(other, field)))
             for field in ("activity", "preactivation", "sensitivity")
-            for mine, others in zip(getattr(self, field), getattr(other, field), strict=True)
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
@@ -49,13 +61,17 @@ class OrderParameters:
             range(depth + 1),
             *(["", *map("{:.6g}".format, q)] for q in self.preactivation),
             *([*map("{:.6g}".format, qhat), ""] for qhat in self.activity),
-            *(["", *map("{:.6g}".format, qtilde)] for qtilde in self.sensitivity),
         ]
-        headers = ("layer", "q_t", "q_st", "qhat_t", "qhat_st", "qtilde_t", "qtilde_st")
+        headers = ["layer", "q_t", "q_st", "qhat_t", "qhat_st"]
+        if self.sensitivity is not None:
+            columns += [["", *map("{:.6g}".format, qtilde)] for qtilde in self.sensitivity]
+            headers += ["qtilde_t", "qtilde_st"]
         return table(zip(*columns, strict=True), headers)
 
 
-def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method: Method = AUTO) -> OrderParameters:
+def propagate(
+    network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, samples: float | None = None, method: Method = AUTO
+) -> OrderParameters:
     """Propagate the order parameters forward through the layers, then backward.
 
     Without normalisation, for l = 1 .. L and (a, b) = (q_t, q_st),
@@ -68,14 +84,19 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
     With layer normalisation in the hidden layers phi sees the pair (1, q_st/q_t), and qtilde^l has the factor
     s_w^2/q^l_t in place of s_w^2.
 
+    With batch normalisation in the hidden layers qhat^l is that of :func:`batch_norm_parameters`, whatever the layers
+    below; the backward pass, in which all samples meet, is not one of a pair of numbers: ``sensitivity`` is None.
+
     Parameters
     ----------
     network : Network
-        With hidden normalisation "none" or "layer". The output normalisation does not enter.
+        The output normalisation does not enter.
     inputs : Pair of float
         qhat^0: the mean square of an input (>= 0) and the overlap of two.
+    samples : int, optional
+        T, at least 2, or ``math.inf``: needed with batch normalisation in the hidden layers, unused otherwise.
     method : Method
-        How to integrate.
+        How to integrate over Gaussians.
 
     Returns
     -------
@@ -85,13 +106,11 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
     Raises
     ------
     ParameterError
-        For inputs that no pair of samples has.
-    NotImplementedError
-        For batch normalisation in the hidden layers.
+        For inputs that no pair of samples has, and for samples that are missing or too few.
     QuadratureError
         If an integral does not reach its tolerance.
 
-    Equations: (5), (6), (7), (S.74), (S.87)
+    Equations: (5), (6), (7), (S.66), (S.74), (S.87)
 
     Examples
     --------
@@ -103,16 +122,14 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
     array([0.301558, 0.603115, 1.      ])
     """
     layer_norm = network.hidden_normalization is HiddenNormalization.LAYER
-    if network.hidden_normalization is HiddenNormalization.BATCH:
-        raise NotImplementedError(
-            "order parameters with batch normalisation in the hidden layers are not implemented yet"
-        )
     try:
         same, cross = inputs
         input_law = GaussianPair(same, same, cross)
     except (ParameterError, TypeError, ValueError) as error:
         raise ParameterError("inputs", "Pair(same, cross) with same >= 0 and abs(cross) <= same", inputs) from error
 
+    if network.hidden_normalization is HiddenNormalization.BATCH:
+        return _propagate_batch_norm(network, input_law, samples)
     depth, s_w, s_b = network.depth, network.weight_variance, network.bias_variance
     qhat, q, qtilde = np.empty((depth, 2)), np.empty((depth, 2)), np.ones((depth, 2))  # columns: t, st
     norm = np.ones(depth)  # the variance that layer norm divides by
@@ -133,6 +150,21 @@ def propagate(network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, method
     for l in reversed(range(depth - 1)):
         qtilde[l] = s_w[l + 1] / norm[l] * qtilde[l + 1] * slopes[l]
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=Pair(*qtilde.T))
+
+
+def _propagate_batch_norm(network: Network, inputs: GaussianPair, samples: float | None) -> OrderParameters:
+    if samples is None:
+        raise ParameterError("samples", "given (T) with batch normalisation in the hidden layers", "None")
+    if inputs.variance == inputs.covariance:
+        raise ParameterError("inputs", "two that differ: batch normalisation divides by their spread", inputs)
+    qhat = np.array(
+        [
+            (inputs.variance, inputs.covariance),
+            *(batch_norm_parameters(phi, samples=samples) for phi in network.activations),
+        ]
+    )
+    q = np.array(network.weight_variance)[:, None] * qhat + np.array(network.bias_variance)[:, None]
+    return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=None)
 
 
 def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where: str) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..errors import require_number
 from ..fim import Exchangeable
+from ..readout import ReadoutScales
 from ..records import table
 
 
@@ -63,6 +64,8 @@ class EigenvalueStatistics:
     """For theorems with several regimes: which one was used, and why."""
     omitted: tuple[str, ...] = ()
     """The constants that the theorem leaves unknown, by name."""
+    readout: ReadoutScales | None = None
+    """With batch or layer normalisation of the outputs: the scales that the numbers rest on, or that were measured."""
     corrections: tuple[Correction, ...] = ()
     """What separates the theorem from finite networks, by its order of magnitude; empty for a measurement."""
 

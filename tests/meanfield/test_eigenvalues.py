@@ -67,7 +67,7 @@ def test_statistics_are_those_of_the_explicit_matrix(output: str, leading_order:
     for l in range(network.depth):
         units = network.width_ratios[l] * width if leading_order else widths[l]
         for (same, cross), eye in zip(
-            zip(order.sensitivity, order.activity, strict=True), (np.eye(samples), 1 - np.eye(samples)), strict=True
+            zip(order.backward, order.activity, strict=True), (np.eye(samples), 1 - np.eye(samples)), strict=True
         ):
             matrix += eye * same[l] * (units * cross[l] + (0 if leading_order else 1)) / samples
     if output == "mean":

@@ -56,10 +56,10 @@ def test_relu_by_hand() -> None:
     # (2, 0): qhat_t = 1 and qtilde_t = 1 in every layer; qhat^1_st = 1/pi, qtilde^2_st = 1/2 + arcsin(1/pi)/pi
     order = mf.propagate(RELU)
     np.testing.assert_allclose(order.activity.same, 1, rtol=ROUNDING)
-    np.testing.assert_allclose(order.sensitivity.same, 1, rtol=ROUNDING)
+    np.testing.assert_allclose(order.backward.same, 1, rtol=ROUNDING)
     np.testing.assert_allclose(order.preactivation.same, 2, rtol=ROUNDING)
     assert order.activity.cross[1] == pytest.approx(1 / math.pi, rel=ROUNDING)
-    assert order.sensitivity.cross[1] == pytest.approx(0.5 + math.asin(1 / math.pi) / math.pi, rel=ROUNDING)
+    assert order.backward.cross[1] == pytest.approx(0.5 + math.asin(1 / math.pi) / math.pi, rel=ROUNDING)
 
 
 def test_linear_networks_by_hand() -> None:
@@ -70,14 +70,14 @@ def test_linear_networks_by_hand() -> None:
         q.append((w * q[-1][0] + 0.1, w * q[-1][1] + 0.1))
     np.testing.assert_allclose(np.transpose(order.activity), q[:4], rtol=ROUNDING)
     np.testing.assert_allclose(np.transpose(order.preactivation), q[1:], rtol=ROUNDING)
-    np.testing.assert_allclose(order.sensitivity.cross, [1.2 * 1.3 * 1.4, 1.3 * 1.4, 1.4, 1.0], rtol=ROUNDING)
-    np.testing.assert_allclose(order.sensitivity.same, order.sensitivity.cross, rtol=ROUNDING)
+    np.testing.assert_allclose(order.backward.cross, [1.2 * 1.3 * 1.4, 1.3 * 1.4, 1.4, 1.0], rtol=ROUNDING)
+    np.testing.assert_allclose(order.backward.same, order.backward.cross, rtol=ROUNDING)
 
 
 def test_identical_inputs_have_identical_order_parameters() -> None:
     order = mf.propagate(TANH, inputs=mf.Pair(1.0, 1.0))
     np.testing.assert_allclose(order.activity.same, order.activity.cross, rtol=KAPPA)
-    np.testing.assert_allclose(order.sensitivity.same, order.sensitivity.cross, rtol=KAPPA)
+    np.testing.assert_allclose(order.backward.same, order.backward.cross, rtol=KAPPA)
 
 
 def test_a_centred_network_has_no_overlaps() -> None:
@@ -95,7 +95,7 @@ def test_layer_norm_of_a_linear_network_by_hand() -> None:
     np.testing.assert_allclose(order.activity.same, 1, rtol=ROUNDING)
     c1 = 0.5 / 2.5
     np.testing.assert_allclose(order.activity.cross, [0, c1, (2 * c1 + 0.5) / 2.5], rtol=ROUNDING)
-    np.testing.assert_allclose(order.sensitivity.same, [0.8**2, 0.8, 1], rtol=ROUNDING)
+    np.testing.assert_allclose(order.backward.same, [0.8**2, 0.8, 1], rtol=ROUNDING)
 
 
 def test_order_parameters_are_values() -> None:
@@ -128,9 +128,21 @@ def test_bad_inputs(inputs: mf.Pair[float]) -> None:
         mf.propagate(TANH, inputs=inputs)
 
 
-def test_what_is_not_implemented_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="batch normalisation in the hidden layers"):
-        mf.propagate(TANH.normalized(hidden="batch"))
+def test_batch_norm_in_the_hidden_layers_has_forward_order_parameters_alone() -> None:
+    network = TANH.normalized(hidden="batch")
+    order = mf.propagate(network, samples=10)
+    qhat = mf.batch_norm_parameters(mf.tanh, samples=10)
+    assert order.activity.same.tolist() == [1.0, qhat.same, qhat.same]
+    assert order.activity.cross.tolist() == [0.0, qhat.cross, qhat.cross]
+    assert np.allclose(order.preactivation.cross[1:], 3 * qhat.cross + 0.64, rtol=1e-15)
+    assert order.sensitivity is None
+    assert "qtilde" not in str(order)
+    with pytest.raises(mf.AssumptionError, match="the gradient of one sample reaches all the others"):
+        mf.kappas(network, samples=10)
+    with pytest.raises(mf.ParameterError, match=r"samples must be given \(T\) with batch normalisation"):
+        mf.propagate(network)
+    with pytest.raises(mf.ParameterError, match="inputs must be two that differ"):
+        mf.propagate(network, samples=10, inputs=mf.Pair(1.0, 1.0))
 
 
 def test_order_parameters_print_as_a_table() -> None:

@@ -106,7 +106,7 @@ def test_relu_networks_without_bias_scale(factor: float, depth: int, slope: floa
     power = factor ** np.arange(depth)
     for before, after in zip(one.activity, scaled.activity, strict=True):
         np.testing.assert_allclose(after, before * power, rtol=KAPPA)
-    for before, after in zip(one.sensitivity, scaled.sensitivity, strict=True):
+    for before, after in zip(one.backward, scaled.backward, strict=True):
         np.testing.assert_allclose(after, before * power[::-1], rtol=KAPPA)
 
 
@@ -128,5 +128,5 @@ def test_layer_norm_forgets_the_scale(phi: mf.Activation, weight_variance: float
     )
     for before, after in zip(one.activity, scaled.activity, strict=True):
         np.testing.assert_allclose(after, before, rtol=KAPPA)
-    for before, after in zip(one.sensitivity, scaled.sensitivity, strict=True):
+    for before, after in zip(one.backward, scaled.backward, strict=True):
         np.testing.assert_allclose(after, before * [1, 1 / factor, 1], rtol=KAPPA)

@@ -178,7 +178,7 @@ def test_rows_of_order_parameters() -> None:
     ensemble = mc.run_ensemble(mc.OrderParameterExperiment(TANH, width=100, samples=4), members=5, seed=0)
     comparison = mc.compare(mf.propagate(TANH), ensemble)
     assert len(comparison.rows) == 18
-    value = np.mean([member.sensitivity.cross[0] for member in ensemble.members])
+    value = np.mean([member.backward.cross[0] for member in ensemble.members])
     assert comparison["qtilde^1_st"].measured == pytest.approx(value)
     assert comparison["qtilde^3_t"].z == 0  # exactly one in theory and experiment
     assert math.isnan(comparison["qhat^0_st"].ratio)

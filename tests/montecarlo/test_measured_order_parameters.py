@@ -25,8 +25,8 @@ def test_measured_order_parameters_are_the_averages_of_their_definition() -> Non
         delta = result.delta[l]
         same = np.mean([delta[k, t] @ delta[k, t] for k in range(3) for t in range(5)])
         cross = np.mean([delta[k, s] @ delta[k, t] for k in range(3) for s, t in pairs])
-        assert order.sensitivity.same[l] == pytest.approx(same, rel=ROUNDING)
-        assert order.sensitivity.cross[l] == pytest.approx(cross, rel=ROUNDING, abs=ROUNDING)
+        assert order.backward.same[l] == pytest.approx(same, rel=ROUNDING)
+        assert order.backward.cross[l] == pytest.approx(cross, rel=ROUNDING, abs=ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_deviations_shrink_with_the_square_root_of_the_width() -> None:
         for width in widths:
             experiment = mc.OrderParameterExperiment(network, width=width, samples=10)
             ensemble = mc.run_ensemble(experiment, members=members, seed=width)
-            deviations.append(np.std([member.sensitivity.cross[0] for member in ensemble.members], ddof=1))
+            deviations.append(np.std([member.backward.cross[0] for member in ensemble.members], ddof=1))
         slope = np.polyfit(np.log(widths), np.log(deviations), 1)[0]
         # the logarithm of a standard deviation has the error 1/sqrt(2 (N - 1)), the slope of three of them over log 16
         error = np.sqrt(2 / (2 * (members - 1))) / np.log(16)

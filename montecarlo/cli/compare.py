@@ -1,0 +1,101 @@
+"""The command ``montecarlo compare``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from meanfield import Network, Regime, __version__, eigenvalue_statistics, propagate
+from meanfield.cli import network_options
+from meanfield.errors import require_integer
+from meanfield.records import plain
+
+from ..compare import compare
+from ..dual import MEMORY_LIMIT
+from ..ensemble import run_ensemble
+from ..experiments import EigenvalueExperiment, OrderParameterExperiment
+from .options import ensemble_options, pool
+
+
+@click.command("compare")
+@network_options
+@click.option("--width", type=int, default=200, show_default=True, help="M, the width.")
+@click.option("--samples", type=int, help="T, the number of samples.  [default: the width]")
+@click.option("--members", type=int, default=20, show_default=True, help="How many networks to sample.")
+@click.option("--order-parameters", is_flag=True, help="Compare order parameters instead of eigenvalues.")
+@click.option(
+    "--regime",
+    type=click.Choice([str(choice) for choice in Regime]),
+    default="auto",
+    show_default=True,
+    help="Of Theorem 3.3: see `meanfield analyse --help`.",
+)
+@click.option("--leading-order", is_flag=True, help="The paper's formulas, without O(1/M) terms.")
+@click.option("--memory-limit", type=float, default=MEMORY_LIMIT, show_default=True, help="GiB for one network.")
+@ensemble_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def compare_command(
+    network: Network,
+    width: int,
+    samples: int | None,
+    members: int,
+    order_parameters: bool,
+    regime: str,
+    leading_order: bool,
+    memory_limit: float,
+    workers: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Sample finite networks and compare them with the theory.
+
+    An equality holds for infinite width: the measured mean may differ by the size of the terms that the theory leaves
+    out and by chance, together the interval "allowed". Where that is as large as the theory the verdict is
+    "undecided". Exit status 0 says that the comparison ran, whatever the verdicts.
+
+    \b
+    Examples:
+      montecarlo compare --activation tanh --weight-variance 3 --bias-variance 0.64 --width 400
+      montecarlo compare --output-normalization mean --width 400 --samples 10 --members 50
+      montecarlo compare --order-parameters --width 1000 --samples 20
+    """
+    samples = width if samples is None else samples
+    require_integer("members", members, at_least=2)
+    require_integer("seed", seed, at_least=0, at_most=None)
+    theory: Any
+    experiment: Any
+    if order_parameters:
+        experiment = OrderParameterExperiment(network, width, samples, memory_limit=memory_limit)
+        theory = propagate(network)
+    else:
+        experiment = EigenvalueExperiment(network, width, samples, memory_limit=memory_limit)
+        theory = eigenvalue_statistics(
+            network, width=width, samples=samples, regime=regime, leading_order=leading_order
+        )
+    with (
+        pool(min(workers, members)) as executor,
+        tqdm(total=members, unit="network", leave=False, disable=None) as bar,
+    ):
+        ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=bar.update)
+    comparison = compare(theory, ensemble)
+    if as_json:
+        record = {
+            "version": __version__,
+            "experiment": plain(experiment),
+            "members": members,
+            "seed": seed,
+            "theory": plain(theory),
+            "comparison": [
+                {**plain(row), "ratio": plain(row.ratio), "z": plain(row.z), "verdict": row.verdict}
+                for row in comparison.rows
+            ],
+        }
+        click.echo(json.dumps(record, indent=2))
+        return
+    if not order_parameters:
+        regime_line = f", {theory.regime}" if theory.regime else ""
+        click.echo(f"{theory.theorem}{regime_line}; {members} networks, M = {width}, T = {samples}\n")
+    click.echo(str(comparison))

@@ -1,0 +1,84 @@
+"""The commands ``montecarlo figure ..``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from meanfield import __version__
+from meanfield.errors import ParameterError, require_integer
+from meanfield.records import plain, table
+
+from ..compare import HEADERS
+from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, SharpnessCurve, figure_1
+from .options import ensemble_options, pool, read_widths
+
+
+@click.group()
+def figure() -> None:
+    """Reproduce a figure of the paper: a table, an image and its data."""
+
+
+@figure.command("1")
+@click.option("--full", is_flag=True, help="The paper's size: 100 networks at each width up to 1000.")
+@click.option("--widths", metavar="M,M,..", help="Widths.  [default: 50,100,200,400,800; with --full: ..,1000]")
+@click.option("--members", type=int, help="Networks at each width.  [default: 40; with --full: 100]")
+@ensemble_options
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("figure1.png"),
+    show_default=True,
+    help="Image file (.png, .svg or .pdf); the data goes beside it as .json.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the data as JSON instead of the table.")
+def figure_1_command(
+    full: bool, widths: str | None, members: int | None, workers: int, seed: int, output: Path, as_json: bool
+) -> None:
+    """Figure 1: the largest eigenvalue against the width, with and without mean subtraction.
+
+    T = M, L = 3, alpha_l = C = 1; relu with variances (2, 0) and tanh with (3, 0.64).
+
+    \b
+    Examples:
+      montecarlo figure 1
+      montecarlo figure 1 --full --output figure1.pdf
+    """
+    try:
+        from .. import figures  # matplotlib is optional, and slow to import
+    except ModuleNotFoundError as error:
+        raise click.UsageError("figures need matplotlib: pip install matplotlib") from error
+    if output.suffix not in (".png", ".svg", ".pdf"):
+        raise ParameterError("output", "a file name that ends in .png, .svg or .pdf", output)
+    if not output.parent.is_dir():
+        raise ParameterError("output", "in a folder that exists", output)
+    for path in (output, output.with_suffix(".json")):
+        with path.open("a"):  # whether it can be written is known before the work
+            pass
+    require_integer("seed", seed, at_least=0, at_most=None)
+    sizes = read_widths(widths, [50, 100, 200, 400, 800, *([1000] if full else [])])
+    members = require_integer("members", (100 if full else 40) if members is None else members, at_least=2)
+
+    runs = len(FIGURE_1) * len(FIGURE_1_OUTPUTS) * len(sizes) * members
+    with pool(workers) as executor, tqdm(total=runs, unit="network", leave=False, disable=None) as bar:
+        curves = figure_1(widths=sizes, members=members, seed=seed, executor=executor, progress=bar.update)
+    curve_data = [plain(curve) for curve in curves]
+    record = {"version": __version__, "seed": seed, "members": members, "curves": curve_data}
+    data = json.dumps(record, indent=2)
+    click.echo(data if as_json else _figure_1_table(curves))
+    output.with_suffix(".json").write_text(data + "\n")
+    figures.save(figures.plot_figure_1(curves), output)
+    click.echo(f"\nwrote {output} and {output.with_suffix('.json')}", err=True)
+
+
+def _figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
+    rows = []
+    for curve in curves:
+        for point in curve.points:
+            _, *cells = point.comparison["lambda_max"].cells
+            rows.append((curve.name, curve.network.output_normalization, point.width, *cells))
+    return table(rows, ("network", "output", "M = T", *HEADERS[1:]))
