@@ -9,6 +9,7 @@ from meanfield.cli import run
 
 from .compare import compare_command
 from .figure import figure
+from .paper import paper_command
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -21,6 +22,7 @@ def montecarlo() -> None:
 
 montecarlo.add_command(compare_command)
 montecarlo.add_command(figure)
+montecarlo.add_command(paper_command)
 
 
 def main() -> None:

@@ -1,0 +1,178 @@
+"""Every theorem of the paper on finite networks: in which configuration it is tried, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from meanfield import (
+    AssumptionError,
+    Eigenspace,
+    EigenvalueStatistics,
+    Network,
+    OrderParameters,
+    eigenspace,
+    eigenvalue_statistics,
+    last_layer_statistics,
+    propagate,
+    readout_scales,
+    relu,
+    sigmoid,
+    tanh,
+)
+
+from .compare import compare, compare_own_scales
+from .comparison import HEADERS as ROW_HEADERS
+from .comparison import Comparison, Row
+from .ensemble import run_ensemble
+from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+
+Trial = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the paper, and the experiment that may refute it."""
+
+    statement: str
+    """As the paper numbers it."""
+    experiment: Trial
+    shown: tuple[str, ...] = ()
+    """The quantities worth a line of their own; all of them if left out. The others are judged all the same."""
+
+    @property
+    def configuration(self) -> str:
+        """The network and the numbers of samples and outputs, in a few words."""
+        network, names = self.experiment.network, []
+        for phi in network.activations:
+            if phi.name not in names:
+                names.append(phi.name)
+        variances = f"({network.weight_variance[0]:g}, {network.bias_variance[0]:g})"
+        sizes = f"L={network.depth} C={network.outputs} T={self.experiment.samples}"
+        normalization = f"{network.hidden_normalization}/{network.output_normalization}"
+        return f"{'+'.join(names)} {variances} {sizes} {normalization}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an ensemble says of a claim."""
+
+    claim: Claim
+    comparison: Comparison
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows worth a line: those that the claim names, and every one that does not agree."""
+        names = self.claim.shown or [row.quantity for row in self.comparison.rows]
+        return tuple(row for row in self.comparison.rows if row.quantity in names or not row.agrees)
+
+    @property
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """The rows as they are printed, under ``HEADERS``."""
+        printed = [row.cells for row in self.rows]
+        others = len(self.comparison.rows) - len(printed)
+        if others:  # all of them agree
+            printed.append((f"{others} more", *[""] * (len(ROW_HEADERS) - 2), "agree"))
+        labels = [(self.claim.statement, self.claim.configuration)] + [("", "")] * (len(printed) - 1)
+        return tuple((*label, *cells) for label, cells in zip(labels, printed, strict=True))
+
+
+HEADERS = ("statement", "network, hidden/output normalisation", *ROW_HEADERS)
+"""Of a table of findings."""
+
+
+def claims(*, width: int) -> tuple[Claim, ...]:
+    """Return the statements of the paper with the configurations in which they are tried, at one width M.
+
+    The networks are those of figure 1, relu (2, 0) and tanh (3, 0.64) with L = 3, and a sigmoid network for Theorem 3.4.
+    Where a theorem is for T ~ M, C T is M.
+
+    Equations: (5)-(7), (10), (12), (16)-(19), (22), (26), (S.62)-(S.67), (S.74), (S.87)
+    """
+    relu_net = Network.uniform(relu, depth=3, weight_variance=2.0)
+    tanh_net = Network.uniform(tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
+    pair = (relu_net, tanh_net)
+    order = ("qhat^2_t", "qhat^2_st", "qtilde^1_t", "qtilde^1_st")
+    few, many = 10, width
+
+    found: list[Claim] = []
+    for hidden, statement in (("none", "(5)-(7)"), ("layer", "(S.74), (S.87)"), ("batch", "(S.66)-(S.70)")):
+        networks = [network.normalized(hidden=hidden) for network in pair]
+        found += [Claim(statement, OrderParameterExperiment(network, width, 2 * few), order) for network in networks]
+    found += [Claim("Theorem 2.2", EigenvalueExperiment(network, width, many)) for network in pair]
+    found += [Claim("Theorem 2.2", EigenvalueExperiment(_with_outputs(relu_net, 4), width, many // 4))]
+    found += [Claim("Theorem 3.1", EigenspaceExperiment(network, width, many)) for network in pair]
+    found += [Claim("Theorem 3.1", EigenspaceExperiment(_with_outputs(tanh_net, 4), width, many // 4))]
+    for samples, statement in ((few, "Theorem 3.3 (i)"), (many, "Theorem 3.3 (ii)")):
+        networks = [network.normalized(output="mean") for network in pair]
+        found += [Claim(statement, EigenvalueExperiment(network, width, samples)) for network in networks]
+    batch = [network.normalized(output="batch") for network in (*pair, _with_outputs(tanh_net, 4))]
+    found += [Claim("(19)", EigenvalueExperiment(network, width, many // network.outputs)) for network in batch]
+    found += [Claim("zero at T = 2", EigenvalueExperiment(batch[0], width, 2))]
+    sigmoid_net = Network.uniform(sigmoid, depth=3, weight_variance=2.0)
+    hidden_batch = [network.normalized(hidden="batch") for network in (*pair, sigmoid_net)]
+    for network in hidden_batch:
+        found += [Claim("(S.61)-(S.67)", LastLayerExperiment(network, width, 3 * few))]
+    for network in (hidden_batch[0], hidden_batch[2]):
+        found += [Claim("Theorem 3.4", EigenvalueExperiment(network, width, 3 * few))]
+    layer = [_with_outputs(network, 10).normalized(hidden="layer", output="layer") for network in pair]
+    layer += [_with_outputs(layer[1], 4), _with_outputs(relu_net, 10).normalized(output="layer")]
+    found += [Claim("Theorem 4.1", EigenvalueExperiment(network, width, many // 10)) for network in layer]
+    found += [Claim("zero at C = 2", EigenvalueExperiment(_with_outputs(layer[0], 2), width, many // 10))]
+    return tuple(found)
+
+
+def try_claims(
+    trials: Iterable[Claim],
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[Finding, ...]:
+    """Run the experiment of each claim, and compare it with the theory.
+
+    Parameters
+    ----------
+    trials : iterable of Claim
+        From :func:`claims`.
+    members : int
+        Networks for each, at least 2.
+    seed, executor, progress
+        As for :func:`run_ensemble`.
+    """
+    findings = []
+    for claim in trials:
+        ensemble = run_ensemble(claim.experiment, members=members, seed=seed, executor=executor, progress=progress)
+        theory = theory_of(claim.experiment)
+        comparison = compare_own_scales(ensemble) if theory is None else compare(theory, ensemble)
+        findings.append(Finding(claim, comparison))
+    return tuple(findings)
+
+
+def theory_of(experiment: Trial) -> EigenvalueStatistics | OrderParameters | Eigenspace | None:
+    """Return what the theory predicts for an experiment.
+
+    None where it depends on the scales of normalised outputs and these have no expectation (Theorem 4.1 with few
+    outputs): then every network needs its own.
+    """
+    network, width, samples = experiment.network, experiment.width, experiment.samples
+    if isinstance(experiment, OrderParameterExperiment):
+        return propagate(network, samples=samples)
+    if isinstance(experiment, EigenspaceExperiment):
+        return eigenspace(network, width=width, samples=samples)
+    if isinstance(experiment, LastLayerExperiment):
+        return last_layer_statistics(network, width=width, samples=samples)
+    try:
+        return eigenvalue_statistics(network, width=width, samples=samples)
+    except AssumptionError:
+        drawn = readout_scales(network, samples=samples, rng=np.random.default_rng(0))
+        eigenvalue_statistics(network, width=width, samples=samples, readout=drawn)  # whether that is what it lacks
+        return None
+
+
+def _with_outputs(network: Network, outputs: int) -> Network:
+    return replace(network, outputs=outputs)
