@@ -27,7 +27,15 @@ from .activations import (
 )
 from .batch_norm import batch_norm_parameters
 from .check import check_activation
-from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
+from .eigenvalues import (
+    Bounds,
+    Correction,
+    Eigenspace,
+    EigenvalueStatistics,
+    Regime,
+    eigenvalue_statistics,
+    moment_bounds,
+)
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
@@ -70,6 +78,7 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "Eigenspace",
     "EigenvalueStatistics",
     "Estimate",
     "Exact",

@@ -9,17 +9,21 @@ from meanfield import __version__
 from .compare import Comparison, Row, compare
 from .dual import dual_gram, gram_memory
 from .ensemble import Ensemble, run_ensemble
-from .experiments import EigenvalueExperiment, OrderParameterExperiment
+from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
-from .order_parameters import measure_order_parameters
+from .order_parameters import measure_order_parameters, measure_spread
 from .propagate import Sweep, propagate
-from .spectrum import measure_alignment, measure_eigenvalues
+from .q_form import q_form_gram, q_matrix
+from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
 
 __all__ = [
     "Comparison",
+    "EigenspaceExperiment",
     "EigenvalueExperiment",
     "Ensemble",
     "FiniteNetwork",
+    "LastLayerExperiment",
     "OrderParameterExperiment",
     "Row",
     "Sweep",
@@ -27,10 +31,15 @@ __all__ = [
     "compare",
     "dual_gram",
     "gram_memory",
-    "measure_alignment",
+    "last_layer_gram",
+    "measure_eigenspace",
     "measure_eigenvalues",
+    "measure_last_layer",
     "measure_order_parameters",
+    "measure_spread",
     "propagate",
+    "q_form_gram",
+    "q_matrix",
     "run_ensemble",
     "sample_inputs",
     "sample_network",

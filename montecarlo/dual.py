@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas
 
-from meanfield import OutputNormalization, ParameterError
+from meanfield import HiddenNormalization, ParameterError
 from meanfield.errors import require_number
 
+from .normalize import normalise_outputs
 from .propagate import Sweep
 
 MEMORY_LIMIT = 8.0
@@ -18,16 +19,22 @@ MEMORY_LIMIT = 8.0
 _TILE = 64
 """Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
 
+_SLAB = 2**20
+"""Entries of the gradients that are formed together with batch normalisation in the hidden layers."""
 
-def gram_memory(*, outputs: int, samples: int) -> float:
+
+def gram_memory(*, outputs: int, samples: int, hidden: HiddenNormalization | str = HiddenNormalization.NONE) -> float:
     """Return how many GiB :func:`dual_gram` allocates: two matrices of C T rows and one of T.
+
+    With batch normalisation in the hidden layers also gradients, of some units at a time.
 
     Examples
     --------
     >>> round(gram_memory(outputs=1, samples=1000), 3)
     0.022
     """
-    return 8 * (2 * (outputs * samples) ** 2 + samples**2) / 2**30
+    slab = max(_SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
+    return 8 * (2 * (outputs * samples) ** 2 + samples**2 + slab) / 2**30
 
 
 def require_memory(needed: float, memory_limit: float) -> None:
@@ -40,9 +47,15 @@ def require_memory(needed: float, memory_limit: float) -> None:
 def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> NDArray[np.float64]:
     """Return F*, the Gram matrix of the gradients of all outputs at all samples, divided by T.
 
-        F*(k, k')_st = (1/T) sum_l [delta^l_k(s) . delta^l_k'(t)] [h^{l-1}(s) . h^{l-1}(t) + 1],
+        F*(k, k')_st = (1/T) sum_l [delta^l_k(s) . delta^l_k'(t)] [h^{l-1}(s) . h^{l-1}(t) + 1];
 
-    with G = I - 11'/T on either side of every block if the mean is subtracted in the last layer.
+    with batch normalisation in the hidden layers, where delta reaches every sample,
+
+        F*(k, k')_st = (1/T) sum_l sum_{a,b} [delta^l_k(s; a) . delta^l_k'(t; b)] [h^{l-1}(a) . h^{l-1}(b) + 1].
+
+    A normalisation of the outputs to f puts its Jacobian P on either side, P F* P: I - 11'/T for every output with
+    mean subtraction, (I - 11'/T - f_k f_k'/T)/sigma_k for output k with batch normalisation, and
+    (I - 11'/C - f(t) f(t)'/C)/sigma(t) across the outputs of sample t with layer normalisation.
 
     Parameters
     ----------
@@ -57,7 +70,7 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     -------
     array of shape (C T, C T)
         Symmetric, positive semi-definite; block (k, k') is rows kT .. (k+1)T, columns k'T .. (k'+1)T. Accurate to
-        rounding of the Gram before the mean is subtracted.
+        rounding of the Gram before the outputs are normalised.
 
     Raises
     ------
@@ -66,7 +79,7 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     ArithmeticError
         If a gradient overflows.
 
-    Equations: (S.3), (S.8), (S.9), (S.18)-(S.20)
+    Equations: (8), (S.3), (S.8), (S.9), (S.18)-(S.20), (S.43)-(S.45), (S.56), (S.61), (S.75), (S.88)-(S.90), (S.98)
 
     Examples
     --------
@@ -76,13 +89,17 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     array([[23.]])
     """
     samples, outputs = sweep.outputs.shape
-    require_memory(gram_memory(outputs=outputs, samples=samples), memory_limit)
-    constant = 1 / samples if biases else 0.0
+    network = sweep.finite_network.network
+    needed = gram_memory(outputs=outputs, samples=samples, hidden=network.hidden_normalization)
+    require_memory(needed, memory_limit)
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
-    signal = _upper_gram(sweep.h[-1], scale=1 / samples, constant=constant)
+    signal = _upper_gram(sweep.h[-1], scale=1 / samples, constant=1 / samples if biases else 0.0)
     gram = signal if outputs == 1 else np.asfortranarray(linalg.block_diag(*[signal] * outputs))
     for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
-        signal = _upper_gram(h, scale=1 / samples, constant=constant)
+        if network.hidden_normalization is HiddenNormalization.BATCH:
+            gram = _add_all_samples(gram, delta, h, biases=biases)
+            continue
+        signal = _upper_gram(h, scale=1 / samples, constant=1 / samples if biases else 0.0)
         if outputs > 1:  # blocks beside the diagonal need all of it
             _fill_lower(signal)
         _accumulate(gram, _upper_gram(delta.reshape(outputs * samples, -1)), signal)
@@ -90,8 +107,10 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
     gram = gram.T  # symmetric by now: the same matrix, in C order
-    if sweep.finite_network.network.output_normalization is OutputNormalization.MEAN:
-        _centre(gram.reshape(outputs, samples, outputs, samples))
+    blocks = gram.reshape(outputs, samples, outputs, samples)
+    of_outputs = normalise_outputs(sweep.u[-1], network.output_normalization)
+    of_outputs.adjoint(blocks.transpose(0, 1, 3, 2))  # the columns, as (k, s, t, k'), and the rows
+    of_outputs.adjoint(blocks.transpose(2, 3, 1, 0))
     return gram
 
 
@@ -123,6 +142,24 @@ def _accumulate(gram: NDArray[np.float64], overlap: NDArray[np.float64], signal:
                 gram[rows, columns] += part
 
 
+def _add_all_samples(
+    gram: NDArray[np.float64], delta: NDArray[np.float64], h: NDArray[np.float64], *, biases: bool
+) -> NDArray[np.float64]:
+    """Add (1/T) sum_{a,b} [delta_k(s; a) . delta_k'(t; b)] [h(a) . h(b) + 1] to the upper triangle of a Gram.
+
+    With h(a) . h(b) + 1 = (R'R)_ab, R of at most T rows, it is the Gram of sum_a R_ra delta_{k,i}(t; a), which stands
+    for the gradient itself, sum_a h_j(a) delta_{k,i}(t; a).
+    """
+    outputs, samples, _, units = delta.shape
+    constants = np.ones((samples, 1 if biases else 0))
+    factor = np.linalg.qr(np.hstack([h, constants]).T, mode="r")
+    step = max(1, _SLAB // (outputs * samples * len(factor)))
+    for start in range(0, units, step):
+        gradients = (factor @ delta[..., start : start + step]).reshape(outputs * samples, -1)
+        gram = blas.dsyrk(1 / samples, gradients.T, beta=1.0, c=gram, trans=1, overwrite_c=1)
+    return gram
+
+
 def _fill_lower(matrix: NDArray[np.float64]) -> None:
     """Copy the upper triangle onto the lower one, in tiles that fit the cache."""
     for start in range(0, len(matrix), _TILE):
@@ -131,9 +168,3 @@ def _fill_lower(matrix: NDArray[np.float64]) -> None:
         diagonal = matrix[tile, tile]
         lower = np.tril_indices(len(diagonal), -1)
         diagonal[lower] = diagonal.T[lower]
-
-
-def _centre(blocks: NDArray[np.float64]) -> None:
-    """Replace every block B of a (C, T, C, T) array by G B G, G = I - 11'/T."""
-    blocks -= blocks.mean(axis=3, keepdims=True)
-    blocks -= blocks.mean(axis=1, keepdims=True)

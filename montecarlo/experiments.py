@@ -7,14 +7,16 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from meanfield import EigenvalueStatistics, Network, OrderParameters, OutputNormalization, ParameterError
+from meanfield import Eigenspace, EigenvalueStatistics, Network, OrderParameters, OutputNormalization, ParameterError
 from meanfield.errors import require_integer
 
 from .dual import MEMORY_LIMIT, gram_memory, require_memory
+from .last_layer import require_plain_outputs
 from .network import sample_inputs, sample_network
+from .normalize import require_normalisable
 from .order_parameters import measure_order_parameters
-from .propagate import Sweep, propagate, require_supported
-from .spectrum import measure_eigenvalues
+from .propagate import Sweep, propagate, sweep_memory
+from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
 
 Record_co = TypeVar("Record_co", covariant=True)
 
@@ -34,8 +36,9 @@ class EigenvalueExperiment:
     Parameters
     ----------
     network : Network
+        With any normalisation; C >= 2 with layer normalisation of the outputs.
     width, samples : int
-        M >= 1, and T >= 1 (at least 2 with mean subtraction).
+        M >= 1, and T >= 1 (at least 2 with mean subtraction or batch normalisation).
     biases : bool
         Whether the bias parameters are part of F.
     memory_limit : float
@@ -45,8 +48,6 @@ class EigenvalueExperiment:
     ------
     ParameterError
         At construction, for numbers out of range and for a member that would not fit.
-    NotImplementedError
-        At construction, for a normalisation that finite networks do not have yet.
 
     Examples
     --------
@@ -65,17 +66,101 @@ class EigenvalueExperiment:
     memory_limit: float = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width)
-        # one sample has nothing left after mean subtraction
-        least = 1 if self.network.output_normalization is OutputNormalization.NONE else 2
-        require_integer("samples", self.samples, at_least=least)
-        gram = gram_memory(outputs=self.network.outputs, samples=self.samples)
-        require_memory(gram + sweep_memory(self.network, self.width, self.samples), self.memory_limit)
+        _validate(self.network, self.width, self.samples)
+        _require_memory_of_gram(self.network, self.width, self.samples, self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
         sweep = _sweep(self.network, self.width, self.samples, rng)
         return measure_eigenvalues(sweep, biases=self.biases, memory_limit=self.memory_limit)
+
+
+@dataclass(frozen=True)
+class EigenspaceExperiment:
+    """Measure how well the mean gradients of a fresh network span the top eigenspace (Theorem 3.1).
+
+    Parameters
+    ----------
+    network : Network
+        With outputs as they are.
+    width, samples, biases, memory_limit
+        As for :class:`EigenvalueExperiment`.
+
+    Raises
+    ------
+    ParameterError
+        As for :class:`EigenvalueExperiment`.
+    AssumptionError
+        At construction, if the outputs are normalised.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> member = EigenspaceExperiment(network, width=200, samples=20).run(np.random.default_rng(0))
+    >>> member.alignment > 0.9
+    True
+    """
+
+    network: Network
+    width: int
+    samples: int
+    _: KW_ONLY
+    biases: bool = True
+    memory_limit: float = MEMORY_LIMIT
+
+    def __post_init__(self) -> None:
+        _validate(self.network, self.width, self.samples)
+        require_plain_outputs(self.network.output_normalization, "Theorem 3.1")
+        _require_memory_of_gram(self.network, self.width, self.samples, self.memory_limit)
+
+    def run(self, rng: np.random.Generator) -> Eigenspace:
+        """Run one member."""
+        sweep = _sweep(self.network, self.width, self.samples, rng)
+        return measure_eigenspace(sweep, biases=self.biases, memory_limit=self.memory_limit)
+
+
+@dataclass(frozen=True)
+class LastLayerExperiment:
+    """Measure the eigenvalue statistics of the last layer's block of F (Theorem 3.4) in a fresh network.
+
+    Parameters
+    ----------
+    network : Network
+        With outputs as they are.
+    width, samples, biases, memory_limit
+        As for :class:`EigenvalueExperiment`.
+
+    Raises
+    ------
+    ParameterError
+        As for :class:`EigenvalueExperiment`.
+    AssumptionError
+        At construction, if the outputs are normalised.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, hidden_normalization="batch")
+    >>> LastLayerExperiment(network, width=200, samples=20).run(np.random.default_rng(0)).parameters
+    201.0
+    """
+
+    network: Network
+    width: int
+    samples: int
+    _: KW_ONLY
+    biases: bool = True
+    memory_limit: float = MEMORY_LIMIT
+
+    def __post_init__(self) -> None:
+        _validate(self.network, self.width, self.samples)
+        require_plain_outputs(self.network.output_normalization, "the last layer's block of Theorem 3.4")
+        _require_memory_of_gram(self.network, self.width, self.samples, self.memory_limit)
+
+    def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
+        """Run one member."""
+        return measure_last_layer(_sweep(self.network, self.width, self.samples, rng), biases=self.biases)
 
 
 @dataclass(frozen=True)
@@ -105,7 +190,7 @@ class OrderParameterExperiment:
     memory_limit: float = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width)
+        _validate(self.network, self.width, self.samples)
         require_integer("samples", self.samples, at_least=2)
         require_memory(sweep_memory(self.network, self.width, self.samples), self.memory_limit)
 
@@ -114,18 +199,18 @@ class OrderParameterExperiment:
         return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng))
 
 
-def sweep_memory(network: Network, width: int, samples: int) -> float:
-    """Return how many GiB weights, activities, pre-activations and sensitivities of one member take."""
-    widths = network.widths(width)
-    per_sample = sum(widths[:-1]) + (1 + network.outputs) * sum(widths[1:])
-    return 8 * (network.parameters(width) + samples * per_sample) / 2**30
-
-
-def _validate(network: Network, width: int) -> None:
+def _validate(network: Network, width: int, samples: int) -> None:
     if not isinstance(network, Network):
         raise ParameterError("network", "a meanfield.Network", repr(network))
-    network.widths(width)
-    require_supported(network)
+    widths = network.widths(width)
+    # one sample has nothing left after mean subtraction
+    least = 2 if network.output_normalization is OutputNormalization.MEAN else 1
+    require_normalisable(network, widths, require_integer("samples", samples, at_least=least))
+
+
+def _require_memory_of_gram(network: Network, width: int, samples: int, memory_limit: float) -> None:
+    gram = gram_memory(outputs=network.outputs, samples=samples, hidden=network.hidden_normalization)
+    require_memory(gram + sweep_memory(network, width, samples), memory_limit)
 
 
 def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator) -> Sweep:

@@ -1,4 +1,4 @@
-"""The order parameters of a finite network, averaged over its samples, pairs of samples and outputs."""
+"""The order parameters of a finite network: their means over its samples, pairs of samples and outputs, and spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield import OrderParameters, Pair, ParameterError
+from meanfield import HiddenNormalization, OrderParameters, Pair, ParameterError
 
 from .propagate import Sweep
 
@@ -24,9 +24,13 @@ def measure_order_parameters(sweep: Sweep) -> OrderParameters:
     -------
     OrderParameters
         The record that the theory fills: ``same`` averages over samples, ``cross`` over all pairs of different ones,
-        the sensitivity also over the outputs.
+        the sensitivity also over the outputs. With batch normalisation in the hidden layers there is no sensitivity.
 
-    Equations: (S.4)
+    Notes
+    -----
+    qhat is taken of the activities, behind normalisation and activation, and q of the pre-activations before them.
+
+    Equations: (S.4), (S.66), (S.73)
 
     Examples
     --------
@@ -38,23 +42,75 @@ def measure_order_parameters(sweep: Sweep) -> OrderParameters:
     >>> bool(abs(order.sensitivity.same[0] - 1) < 0.3)
     True
     """
-    if sweep.samples < 2:
-        raise ParameterError("samples", "at least 2 to measure an overlap", sweep.samples)
+    _require_pairs(sweep)
     return OrderParameters(
         activity=_stack(_average_products(h) for h in sweep.h),
         preactivation=_stack(_average_products(u) for u in sweep.u),
-        sensitivity=_stack(
-            Pair(*(delta.shape[-1] * product for product in _average_products(delta))) for delta in sweep.delta
-        ),
+        sensitivity=None if _is_batch(sweep) else _stack(_average_products(x, per_unit=False) for x in sweep.delta),
     )
 
 
-def _average_products(x: NDArray[np.float64]) -> Pair[float]:
-    """Return the averages of x_i(t)^2 and of x_i(s) x_i(t), s != t; samples are the last axis but one."""
-    samples = x.shape[-2]
-    squares = float(np.mean(np.square(x)))
-    square_of_mean = float(np.mean(np.square(x.mean(axis=-2))))
+def measure_spread(sweep: Sweep) -> OrderParameters:
+    """Measure how much the order parameters of single samples, and of single pairs of samples, differ in one network.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Of at least 2 samples.
+
+    Returns
+    -------
+    OrderParameters
+        Standard deviations: ``same`` of the values of the T samples, ``cross`` of those of the T (T - 1) pairs of
+        different samples, around the means that :func:`measure_order_parameters` returns; for the sensitivity the
+        values of all C outputs are taken together. Accurate to rounding of the order parameters.
+
+    Equations: (S.4), (S.66), (S.73)
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network(activations=[mf.identity], width_ratios=[1, 1], weight_variance=1.0)
+    >>> finite = mc.FiniteNetwork(network, [[[1.0]], [[2.0]]], [[0.0], [0.0]])
+    >>> measure_spread(mc.propagate(finite, [[1.0], [3.0]])).activity.same  # of 1 and 9
+    array([4., 4.])
+    """
+    _require_pairs(sweep)
+    return OrderParameters(
+        activity=_stack(_spread_of_products(h) for h in sweep.h),
+        preactivation=_stack(_spread_of_products(u) for u in sweep.u),
+        sensitivity=None if _is_batch(sweep) else _stack(_spread_of_products(x, per_unit=False) for x in sweep.delta),
+    )
+
+
+def _require_pairs(sweep: Sweep) -> None:
+    if sweep.samples < 2:
+        raise ParameterError("samples", "at least 2 to measure an overlap", sweep.samples)
+
+
+def _is_batch(sweep: Sweep) -> bool:
+    return sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
+
+
+def _average_products(x: NDArray[np.float64], *, per_unit: bool = True) -> Pair[float]:
+    """Return the averages of x(t) . x(t) and of x(s) . x(t), s != t; samples are the last axis but one."""
+    samples, units = x.shape[-2:]
+    factor = 1 if per_unit else units
+    squares = factor * float(np.mean(np.square(x)))
+    square_of_mean = factor * float(np.mean(np.square(x.mean(axis=-2))))
     return Pair(squares, (samples * square_of_mean - squares) / (samples - 1))
+
+
+def _spread_of_products(x: NDArray[np.float64], *, per_unit: bool = True) -> Pair[float]:
+    """Return the standard deviations of x(t) . x(t) and of x(s) . x(t), s != t."""
+    samples, units = x.shape[-2:]
+    same, cross = [], []
+    different = ~np.eye(samples, dtype=bool)
+    for output in x.reshape(-1, samples, units):
+        products = output @ output.T / (units if per_unit else 1)
+        same.append(np.diagonal(products))
+        cross.append(products[different])
+    return Pair(float(np.std(same)), float(np.std(cross)))
 
 
 def _stack(layers: Iterable[Pair[float]]) -> Pair[NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""What is measured on the dual Gram: moments, the largest eigenvalue, and the eigenspace that belongs to it."""
+"""What is measured on the dual Gram: moments, the largest eigenvalue, its eigenspace, and the last layer's block."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse import linalg as sparse_linalg
 
-from meanfield import AssumptionError, Bounds, EigenvalueStatistics, OutputNormalization
+from meanfield import AssumptionError, Bounds, Eigenspace, EigenvalueStatistics, OutputNormalization, ReadoutScales
 
 from .dual import MEMORY_LIMIT, dual_gram
+from .last_layer import last_layer_gram, require_plain_outputs
 from .propagate import Sweep
 
 _DENSE = 200
@@ -33,9 +34,10 @@ def measure_eigenvalues(
     -------
     EigenvalueStatistics
         The record that the theory fills, with lambda_max in ``prediction`` and as both ends of ``largest``; P counts
-        the weights, and the biases if they are part of F. Accurate to rounding.
+        the weights, and the biases if they are part of F. Behind batch or layer normalisation of the outputs
+        ``readout`` has this network's own scales. Accurate to rounding.
 
-    Equations: (S.3), (S.23), (S.34)
+    Equations: (S.3), (S.23), (S.34), (S.53)
 
     Examples
     --------
@@ -49,48 +51,86 @@ def measure_eigenvalues(
     gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
     finite = sweep.finite_network
     parameters = sum(w.size + (b.size if biases else 0) for w, b in zip(finite.weights, finite.biases, strict=True))
-    largest = _largest(gram)
-    return EigenvalueStatistics(
-        mean=float(np.trace(gram)) / parameters,
-        second_moment=float(np.vdot(gram, gram)) / parameters,
-        parameters=float(parameters),
-        largest=Bounds(largest, largest),
-        prediction=largest,
-        theorem="measured",
-    )
+    divides = finite.network.output_normalization in (OutputNormalization.BATCH, OutputNormalization.LAYER)
+    readout = ReadoutScales.from_outputs(sweep.u[-1]) if divides else None
+    return _statistics(gram, copies=1, parameters=parameters, readout=readout)
 
 
-def measure_alignment(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> float:
-    """Measure how well the mean gradients span the eigenspace of the C largest eigenvalues of F (Theorem 3.1).
-
-    It is the mean squared cosine of the principal angles, in parameter space, between the span of E grad f_k,
-    k = 1 .. C, and that of the C leading eigenvectors of F: 1 where Theorem 3.1 holds exactly. For C > 1 only the
-    subspace is determined; single eigenvectors are mixtures.
+def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatistics:
+    """Measure the eigenvalue statistics of F_L, the block of F that belongs to the parameters of the last layer.
 
     Parameters
     ----------
-    sweep, biases, memory_limit
-        As for :func:`dual_gram`.
+    sweep, biases
+        As for :func:`last_layer_gram`.
 
     Returns
     -------
-    float
-        In [0, 1], to rounding.
+    EigenvalueStatistics
+        Of F_L; its P is C (M_{L-1} + 1), without the 1 if the biases are no part of F. lambda_max(F) is at least
+        lambda_max(F_L). Accurate to rounding.
 
     Raises
     ------
     AssumptionError
-        If the mean is subtracted in the last layer: then E grad f_k = 0. Or if F has fewer than C positive eigenvalues.
+        If the outputs are normalised.
+
+    Equations: (S.62)-(S.64)
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    >>> sweep = mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]])
+    >>> measure_last_layer(sweep).prediction, mc.measure_eigenvalues(sweep).prediction
+    (5.0, 23.0)
+    """
+    outputs = sweep.outputs.shape[1]
+    parameters = outputs * (sweep.h[-1].shape[1] + (1 if biases else 0))
+    return _statistics(last_layer_gram(sweep, biases=biases), copies=outputs, parameters=parameters)
+
+
+def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> Eigenspace:
+    """Measure how well the mean gradients span the eigenspace of the C largest eigenvalues of F (Theorem 3.1).
+
+    The alignment is the mean squared cosine of the principal angles, in parameter space, between the span of the
+    E grad f_k, k = 1 .. C, and that of the C leading eigenvectors of F: 1 where Theorem 3.1 holds exactly. For C > 1
+    only the subspace is determined; single eigenvectors are mixtures. The residual is |F v - lambda v|/(lambda |v|) for
+    v = E grad f_k and the measured lambda_max, root mean square over k.
+
+    Parameters
+    ----------
+    sweep, biases, memory_limit
+        As for :func:`dual_gram`; outputs without normalisation.
+
+    Returns
+    -------
+    Eigenspace
+        The alignment is in [0, 1]. Accurate to rounding.
+
+    Raises
+    ------
+    AssumptionError
+        If the outputs are normalised: with mean subtraction E grad f_k = 0. Or if F has fewer than C positive
+        eigenvalues.
 
     Notes
     -----
-    With R = [grad f_k(t)]/sqrt(T), E grad f_k = R nu_k and an eigenvector of F is R w/sqrt(lambda), w one of F* = R'R.
-    All inner products are therefore those of F*, and no vector of parameters is formed.
+    With R = [grad f_k(t)]/sqrt(T), E grad f_k = R nu_k and an eigenvector of F is R w/sqrt(lambda), w one of F* = R'R;
+    F v - lambda v = R (F* nu_k - lambda nu_k). All inner products are therefore those of F*, and no vector of
+    parameters is formed.
 
-    Equations: (12), (S.13), (S.15), Theorem 3.1
+    Equations: (12), (S.13), (S.15), (S.16), Theorem 3.1
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    >>> finite = mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]])
+    >>> measure_eigenspace(mc.propagate(finite, [[1.0]])).alignment  # one sample: its gradient is the eigenvector
+    1.0
     """
-    if sweep.finite_network.network.output_normalization is not OutputNormalization.NONE:
-        raise AssumptionError("Theorem 3.1 needs outputs without normalisation: with mean subtraction E grad f_k = 0")
+    require_plain_outputs(sweep.finite_network.network.output_normalization, "Theorem 3.1")
     gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
     samples, outputs = sweep.outputs.shape
     size = len(gram)
@@ -100,9 +140,32 @@ def measure_alignment(sweep: Sweep, *, biases: bool = True, memory_limit: float 
     if eigenvalues[0] <= _ZERO * size * eigenvalues[-1]:
         raise AssumptionError(f"Theorem 3.1 needs {outputs} positive eigenvalues, and F has fewer")
     # N = R nu is orthonormalised by N'N = nu' F* nu = S S'; the cosines are S^-1 N' R w/sqrt(lambda), R'R w = lambda w
-    s = linalg.cholesky(nu.T @ gram @ nu, lower=True)
+    products = nu.T @ gram @ nu
+    s = linalg.cholesky(products, lower=True)
     cosines = linalg.solve_triangular(s, nu.T @ w * np.sqrt(eigenvalues), lower=True)
-    return float(np.sum(cosines**2) / outputs)
+    off = gram @ nu - eigenvalues[-1] * nu
+    squares = np.einsum("ik,ik->k", off, gram @ off) / np.diagonal(products)
+    return Eigenspace(
+        alignment=float(np.sum(cosines**2) / outputs),
+        residual=float(np.sqrt(max(np.mean(squares), 0.0)) / eigenvalues[-1]),
+        theorem="measured",
+    )
+
+
+def _statistics(
+    gram: NDArray[np.float64], *, copies: int, parameters: int, readout: ReadoutScales | None = None
+) -> EigenvalueStatistics:
+    """Return the statistics of a block diagonal matrix of so many copies of a Gram."""
+    largest = _largest(gram)
+    return EigenvalueStatistics(
+        mean=copies * float(np.trace(gram)) / parameters,
+        second_moment=copies * float(np.vdot(gram, gram)) / parameters,
+        parameters=float(parameters),
+        largest=Bounds(largest, largest),
+        prediction=largest,
+        theorem="measured",
+        readout=readout,
+    )
 
 
 def _largest(gram: NDArray[np.float64]) -> float:

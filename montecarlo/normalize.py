@@ -1,0 +1,175 @@
+"""Each normalisation beside its exact adjoint: over the samples of a batch, or over the units of a layer.
+
+Arrays end in an axis of samples and one of units, (.., T, M). Batch normalisation of a layer and of the outputs, and
+layer normalisation of either, are one map along one axis or the other; its statistics depend on what is normalised, and
+the adjoint differentiates them as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield import HiddenNormalization, Network, OutputNormalization, ParameterError
+
+SAMPLES, UNITS = -2, -1
+"""The axes of batch normalisation and mean subtraction, and of layer normalisation."""
+
+_NO_SPREAD = 2.0**-48
+"""A standard deviation below this, relative to the largest value, is rounding: no digit of it is left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normalised:
+    """A normalised array, with all that the adjoint of the normalisation needs."""
+
+    values: NDArray[np.float64]
+    """After the normalisation: shape (T, M)."""
+    axis: int | None = None
+    """Over what the mean is taken; None if nothing is normalised."""
+    deviation: NDArray[np.float64] | None = None
+    """The standard deviations that were divided by, of shape (1, M) or (T, 1); None if only the mean is subtracted."""
+
+    def adjoint(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Apply the Jacobian, which is its own adjoint, to an array: forward to tangents, backward to gradients.
+
+        J = I - 11'/n for mean subtraction, J = (I - 11'/n - xbar xbar'/n)/sigma for the standardisation of n values x
+        to xbar.
+
+        Parameters
+        ----------
+        gradient : array of shape (.., T, M)
+            With at least one axis in front; it is overwritten.
+
+        Returns
+        -------
+        array
+            ``gradient``, after the map.
+
+        Notes
+        -----
+        (S.78) calls P = sigma J the derivative; the 1/sigma is in (S.77), as it is in (S.59) beside (S.60). The
+        products of P at two samples, Gamma_kk' = sum_i P_ki(s) P_k'i(t), are
+
+            delta_kk' - (n_k(t) n_k'(t) + n_k(s) n_k'(s) + 1)/M + n_k(s) n_k'(t) [sum_i n_i(s) n_i(t)]/M^2;
+
+        (S.81) and (S.84) print the last sign as -. ``test_the_product_of_two_projectors`` decides.
+        """
+        if self.axis is None:
+            return gradient
+        if self.deviation is not None and self.values.shape[self.axis] == 2:
+            gradient[...] = 0  # two values become -1 and 1, whatever they are: not zero to rounding, but zero
+            return gradient
+        for part in gradient:  # one at a time, to save memory
+            part -= part.mean(axis=self.axis, keepdims=True)
+            if self.deviation is not None:
+                product = part * self.values
+                along = product.mean(axis=self.axis, keepdims=True)
+                part -= np.multiply(self.values, along, out=product)
+                part /= self.deviation
+        return gradient
+
+
+def centre(x: NDArray[np.float64], axis: int) -> Normalised:
+    """Subtract the mean over the samples or the units.
+
+    Examples
+    --------
+    >>> centre(np.array([[1.0], [4.0]]), SAMPLES).values.ravel()
+    array([-1.5,  1.5])
+    """
+    return Normalised(x - x.mean(axis=axis, keepdims=True), axis)
+
+
+def standardise(x: NDArray[np.float64], axis: int, *, what: str = "layer") -> Normalised:
+    """Subtract the mean over the samples or the units, and divide by the standard deviation.
+
+        xbar = (x - mean)/sigma,        d xbar / d x = (I - 11'/n - xbar xbar'/n)/sigma.
+
+    Parameters
+    ----------
+    x : array of shape (T, M)
+    axis : int
+        ``SAMPLES`` for batch normalisation, ``UNITS`` for layer normalisation.
+    what : str
+        What x is, for the message of an error.
+
+    Returns
+    -------
+    Normalised
+        To rounding of x, relative to sigma. Nothing is added to sigma.
+
+    Raises
+    ------
+    ArithmeticError
+        If some sigma is zero, up to rounding, or x is not finite; nothing has been divided by then.
+
+    Equations: (13), (14), (20), (21), (24), (25), (S.60), (S.78), (S.81), (S.84)
+
+    Examples
+    --------
+    >>> by_sample = standardise(np.array([[1.0, 3.0], [5.0, 1.0]]), UNITS)
+    >>> by_sample.values, by_sample.deviation.ravel()
+    (array([[-1.,  1.], [ 1., -1.]]), array([1., 2.]))
+    """
+    if not np.isfinite(x).all():
+        raise ArithmeticError(
+            f"{what} is not finite, and cannot be normalised: the network or its inputs are too large"
+        )
+    centred = x - x.mean(axis=axis, keepdims=True)
+    scale = np.abs(centred).max(axis=axis, keepdims=True)  # so that no square overflows or vanishes
+    flat = scale <= _NO_SPREAD * np.abs(x).max(axis=axis, keepdims=True)
+    if flat.any():
+        first = int(np.flatnonzero(flat)[0])
+        over = (
+            f"all {len(x)} samples at unit {first}" if axis == SAMPLES else f"all {x.shape[1]} units at sample {first}"
+        )
+        raise ArithmeticError(f"{what} has the same value for {over}: there is no spread to divide by")
+    deviation = scale * np.sqrt(np.mean(np.square(centred / scale), axis=axis, keepdims=True))
+    return Normalised(centred / deviation, axis, deviation)
+
+
+def normalise_hidden(u: NDArray[np.float64], choice: HiddenNormalization, *, layer: int) -> Normalised:
+    """Normalise the pre-activations u^l of a hidden layer, of shape (T, M_l).
+
+    Equations: (20), (24)
+    """
+    if choice is HiddenNormalization.NONE:
+        return Normalised(u)
+    axis = SAMPLES if choice is HiddenNormalization.BATCH else UNITS
+    return standardise(u, axis, what=f"the pre-activation of layer {layer}")
+
+
+def normalise_outputs(u: NDArray[np.float64], choice: OutputNormalization) -> Normalised:
+    """Normalise the outputs u^L, of shape (T, C).
+
+    Equations: (13), (15), (24)
+    """
+    if choice is OutputNormalization.NONE:
+        return Normalised(u)
+    if choice is OutputNormalization.MEAN:
+        return centre(u, SAMPLES)
+    return standardise(u, SAMPLES if choice is OutputNormalization.BATCH else UNITS, what="the output")
+
+
+def require_normalisable(network: Network, widths: tuple[int, ...], samples: int) -> None:
+    """Raise ParameterError, before any work, if a normalisation would have a single value to take the spread of.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0, output_normalization="layer")
+    >>> require_normalisable(network, (5, 5, 1), samples=10)
+    Traceback (most recent call last):
+    meanfield.errors.ParameterError: outputs must be at least 2 with layer normalisation of the outputs, got 1
+    """
+    hidden, output = network.hidden_normalization, network.output_normalization
+    if (hidden is HiddenNormalization.BATCH or output is OutputNormalization.BATCH) and samples < 2:
+        raise ParameterError("samples", "at least 2 with batch normalisation", samples)
+    if hidden is HiddenNormalization.LAYER and min(widths[1:-1]) < 2:
+        expected = "such that every hidden layer has at least 2 units, with layer normalisation"
+        raise ParameterError("width", expected, f"widths {widths}")
+    if output is OutputNormalization.LAYER and widths[-1] < 2:
+        raise ParameterError("outputs", "at least 2 with layer normalisation of the outputs", widths[-1])
