@@ -61,7 +61,7 @@ LAYERS = [
     {"meanfield.eigenvalues.statistics"},
     {"meanfield.eigenvalues"},
     {"meanfield.learning_rate"},
-    {"meanfield.report"},
+    {"meanfield.learning_rate_map", "meanfield.report"},
     {"meanfield"},
     {"meanfield.cli.run", "meanfield.cli.options"},
     {"meanfield.cli.commands"},
