@@ -60,15 +60,15 @@ class LearningRateMap:
     bias_variances: Axis | None
     """Fourth axis: sigma_b^2, likewise."""
     necessary: NDArray[np.float64]
-    """2/lower: no rate above it converges; nan where no theorem applies."""
+    """2/lower: no rate above it converges; nan where there is a reason."""
     safe: NDArray[np.float64]
     """2/upper: rates below it converge, up to what the theorem leaves out; 0 where nothing bounds lambda_max."""
     value: NDArray[np.float64]
     """2/prediction; nan also where a theorem gives bounds only."""
     theorems: NDArray[np.str_]
-    """What each cell rests on; empty where no theorem applies."""
+    """What each cell rests on; empty where there is a reason."""
     reasons: Mapping[Cell, str]
-    """Why no theorem applies, for the index of each cell without one."""
+    """By index, for each cell without rates: why no theorem applies, or which integral failed."""
 
     def __str__(self) -> str:
         single = self.necessary[0, 0].size == 1
@@ -119,7 +119,7 @@ class LearningRateMap:
                 more = f" (the first of {others + 1} reasons)" if others else ""
                 lines.append(f"{_name(pair)}, {len(reasons)} of {self.necessary[i].size} cells: {reasons[0]}{more}")
         if lines:
-            yield "\n".join(["no theorem applies to", *lines])
+            yield "\n".join(["no learning rate for", *lines])
 
 
 def learning_rate_map(
@@ -182,8 +182,8 @@ def learning_rate_map(
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
     >>> rates = mf.learning_rate_map(network, widths=[100, 1000], normalizations=[("none", "none"), ("none", "mean")])
     >>> rates.necessary[:, :, 0, 0].round(4)
-    array([[0.0278, 0.0029],
-           [0.8473, 0.8624]])
+    array([[0.0275, 0.0029],
+           [0.8601, 0.8638]])
     >>> rates.theorems[:, 1, 0, 0].tolist()
     ['Theorem 2.2', 'Theorem 3.3 (ii)']
     """

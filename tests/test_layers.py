@@ -64,6 +64,7 @@ LAYERS = [
     {"meanfield.learning_rate_map", "meanfield.report"},
     {"meanfield"},
     {"meanfield.cli.run", "meanfield.cli.options"},
+    {"meanfield.cli.activations", "meanfield.cli.analyse", "meanfield.cli.learning_rates"},
     {"meanfield.cli.commands"},
     {"meanfield.cli"},
     {"meanfield.__main__"},
