@@ -41,6 +41,7 @@ from .fim import Exchangeable, dual_block, kappas
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
 from .learning_rate import LearningRateBound, learning_rate_bound
+from .learning_rate_map import LearningRateMap, learning_rate_map
 from .network import HiddenNormalization, Network, OutputNormalization
 from .order_parameters import OrderParameters, propagate
 from .quadrature import (
@@ -89,6 +90,7 @@ __all__ = [
     "HermiteSeries",
     "HiddenNormalization",
     "LearningRateBound",
+    "LearningRateMap",
     "Method",
     "Network",
     "OrderParameters",
@@ -126,6 +128,7 @@ __all__ = [
     "kappas",
     "leaky_relu",
     "learning_rate_bound",
+    "learning_rate_map",
     "mean",
     "moment_bounds",
     "monomial",

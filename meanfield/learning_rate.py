@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from .eigenvalues import EigenvalueStatistics
 from .records import table
 
+MEANING = (
+    ("necessary", "2/lower: no rate above it converges"),
+    ("safe", "2/upper: rates below it converge, but for what the theorem leaves out"),
+    ("value", "2/prediction: the threshold at large width"),
+)
+"""What the three rates say, in the words of every table."""
+
 
 @dataclass(frozen=True)
 class LearningRateBound:
@@ -21,12 +28,12 @@ class LearningRateBound:
     """2/prediction: the threshold itself, where lambda_max is known."""
 
     def __str__(self) -> str:
-        rows = [
-            ("necessary", f"{self.necessary:.4g}", "2/lower: no rate above it converges"),
-            ("safe", f"{self.safe:.4g}", "2/upper: rates below it converge, but for what the theorem leaves out"),
-        ]
-        if self.value is not None:
-            rows.append(("value", f"{self.value:.4g}", "2/prediction: the threshold at large width"))
+        rows = []
+        for (name, meaning), rate in zip(MEANING, (self.necessary, self.safe, self.value), strict=True):
+            if rate == 0:
+                rows.append((name, "0", "nothing bounds lambda_max from above"))
+            elif rate is not None:
+                rows.append((name, f"{rate:.4g}", meaning))
         return table(rows)
 
 
@@ -42,7 +49,8 @@ def learning_rate_bound(statistics: EigenvalueStatistics) -> LearningRateBound:
     Returns
     -------
     LearningRateBound
-        As accurate as the statistics; infinite where lambda_max or its lower bound is 0.
+        As accurate as the statistics; infinite where lambda_max or its bound is 0, as for a Fisher information that
+        vanishes, and nan where a measurement gave none. ``safe`` is 0 where no theorem bounds lambda_max from above.
 
     Equations: (23)
 
@@ -63,4 +71,6 @@ def learning_rate_bound(statistics: EigenvalueStatistics) -> LearningRateBound:
 
 
 def _two_over(largest: float) -> float:
-    return 2 / largest if largest > 0 else math.inf
+    if largest <= 0:
+        return math.inf
+    return 2 / largest  # nan stays nan

@@ -11,6 +11,7 @@ from .learning_rate import LearningRateBound, learning_rate_bound
 from .network import Network
 from .order_parameters import STANDARD_INPUTS, OrderParameters, propagate
 from .quadrature import AUTO, Method
+from .readout import ReadoutScales
 from .records import Pair, table
 
 
@@ -48,6 +49,7 @@ def analyse(
     width: int,
     samples: int,
     inputs: Pair[float] = STANDARD_INPUTS,
+    readout: ReadoutScales | None = None,
     regime: Regime | str = Regime.AUTO,
     leading_order: bool = False,
     method: Method = AUTO,
@@ -66,7 +68,7 @@ def analyse(
     >>> round(report.kappa.cross, 6), round(report.learning_rate.value, 6)
     (0.118615, 0.008306)
     """
-    order = propagate(network, inputs=inputs, method=method)
+    order = propagate(network, inputs=inputs, samples=samples, method=method)
     statistics = eigenvalue_statistics(
         network, width=width, samples=samples, order=order, regime=regime, leading_order=leading_order
     )

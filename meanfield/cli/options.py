@@ -1,4 +1,4 @@
-"""The options that describe a network, shared by the two commands."""
+"""Options that commands share: those that describe a network, and those that choose a theorem."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 import click
 
 from ..activations import by_name
+from ..eigenvalues import Regime
 from ..errors import ParameterError, require_integer
 from ..network import HiddenNormalization, Network, OutputNormalization
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> float | tuple[float, ...]:
@@ -23,11 +26,11 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def _numbers_option(name: str, default: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _numbers_option(name: str, default: str, text: str) -> Option:
     return click.option(name, callback=_numbers, default=default, show_default=True, metavar="NUMBER[,..]", help=text)
 
 
-_OPTIONS = (
+_SHAPE = (
     click.option(
         "--activation",
         "activations",
@@ -43,25 +46,62 @@ _OPTIONS = (
     _numbers_option("--bias-variance", "0", "sigma_b^2, or one for each layer of weights."),
     _numbers_option("--width-ratios", "1", "alpha_l: one for all layers, or alpha_0,..,alpha_{L-1}."),
     click.option("--outputs", type=int, default=1, show_default=True, help="C, the number of outputs."),
+)
+
+_NORMALIZATIONS = (
     click.option(
         "--hidden-normalization",
         type=click.Choice([str(choice) for choice in HiddenNormalization]),
         default="none",
         show_default=True,
-        help='In every hidden layer; so far "none", and "layer" for order parameters.',
+        help='In every hidden layer. With "batch" Theorem 3.4 bounds lambda_max from below, for outputs without '
+        "normalisation and activations that are nowhere negative.",
     ),
     click.option(
         "--output-normalization",
         type=click.Choice([str(choice) for choice in OutputNormalization]),
         default="none",
         show_default=True,
-        help='In the last layer; "mean" subtracts the mean over the samples. So far "none" and "mean".',
+        help='Of the outputs: "mean" subtracts the mean over the samples, "batch" also divides by the deviation over '
+        'the samples, "layer" normalises over the outputs of each sample.',
     ),
+)
+
+_THEOREM = (
+    click.option(
+        "--regime",
+        type=click.Choice([str(choice) for choice in Regime]),
+        default="auto",
+        show_default=True,
+        help='For mean subtraction: "fixed" is T = O(1), "proportional" is T ~ M, "auto" takes "fixed" for '
+        "T <= sqrt(M).",
+    ),
+    click.option("--leading-order", is_flag=True, help="The paper's formulas, without O(1/M) terms."),
 )
 
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of a network; it gets the ``Network`` as its first argument."""
+    return _with(_SHAPE + _NORMALIZATIONS, _with_network(command))
+
+
+def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Do the same without the two options of normalisation, for a command that goes through all kinds."""
+    return _with(_SHAPE, _with_network(command))
+
+
+def theorem_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose between the forms of a theorem."""
+    return _with(_THEOREM, command)
+
+
+def _with(options: tuple[Option, ...], command: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def _with_network(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the command as a function of the options of its network."""
+    fields = ("weight_variance", "bias_variance", "outputs", "hidden_normalization", "output_normalization")
 
     @functools.wraps(command)
     def with_network(
@@ -70,8 +110,7 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
         width_ratios: float | tuple[float, ...],
         **others: Any,
     ) -> Any:
-        fields = ("weight_variance", "bias_variance", "outputs", "hidden_normalization", "output_normalization")
-        description = {name: others.pop(name) for name in fields}
+        description = {name: others.pop(name) for name in fields if name in others}
         depth = _depth(activations, depth, width_ratios)
         functions = [by_name(name) for name in activations]
         network = Network(
@@ -81,7 +120,7 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         return command(network, **others)
 
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), with_network)
+    return with_network
 
 
 def _depth(activations: tuple[str, ...], depth: int | None, width_ratios: float | tuple[float, ...]) -> int:

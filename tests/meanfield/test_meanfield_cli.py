@@ -6,9 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
+from problems import TANH
 
+import meanfield as mf
 from meanfield.activations import BY_NAME
 from meanfield.cli import main
 
@@ -87,6 +91,11 @@ def test_activations(meanfield: Command) -> None:
         (("--outputs", "0"), 2, "'--outputs'"),
         (("--output-normalization", "max"), 2, "'--output-normalization'"),
         (("--regime", "some"), 2, "'--regime'"),
+        (("--readout-seed", "3"), 2, "'--readout-seed': it must be left out where no batch or layer normalisation"),
+        (("--readout-seed", "-1"), 2, "'--readout-seed': it must be an integer >= 0, got -1"),
+        (("--readout-seed", "3", "--output-normalization", "mean"), 2, "'--readout-seed'"),
+        (("--readout-seed", "3", "--output-normalization", "layer", "--samples", "0"), 2, "'--samples'"),
+        (("--readout-seed", "3", "--output-normalization", "layer", "--width", "0"), 2, "'--width'"),
         (("--no-such-option",), 2, "--no-such-option"),
         (("--activation", "tanh", "--json"), 1, "Theorem 2.2 needs a non-centred network"),
         (("--output-normalization", "layer", "--json"), 1, "output_normalization=layer"),
@@ -118,6 +127,112 @@ def test_order_parameters_are_printed_where_no_theorem_applies(meanfield: Comman
         assert err.count("\n") == 1
 
 
+def test_order_parameters_behind_batch_norm_are_printed_where_no_theorem_applies(meanfield: Command) -> None:
+    arguments = ("--hidden-normalization", "batch", "--output-normalization", "mean", "--samples", "10")
+    code, out, err = meanfield("analyse", *arguments)
+    assert code == 1
+    assert "kappa" not in out
+    assert "qtilde" not in out
+    row = next(line.split() for line in out.splitlines() if line.startswith("1 "))
+    qhat = mf.batch_norm_parameters(mf.relu, samples=10)
+    assert row == ["1", "2", "0", f"{qhat.same:.6g}", f"{qhat.cross:.6g}"]
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["batch", "layer"])
+def test_scales_are_drawn_with_a_seed(meanfield: Command, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    seen = []
+
+    def watched(network: mf.Network, **arguments: Any) -> mf.Report:
+        seen.append(arguments["readout"])
+        return mf.analyse(network.normalized(output="none"), width=arguments["width"], samples=arguments["samples"])
+
+    monkeypatch.setattr("meanfield.cli.analyse.analyse", watched)
+    arguments = ("--outputs", "5", "--output-normalization", output, "--samples", "20")
+    for seed in ([], ["--readout-seed", "7"], ["--readout-seed", "7"], ["--readout-seed", "8"]):
+        assert meanfield("analyse", *arguments, *seed)[0] == 0
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=5)
+    expected = mf.readout_scales(network, samples=20, rng=np.random.default_rng(7))
+    assert seen[:3] == [None, expected, expected]
+    assert seen[3] != expected
+
+
+def test_learning_rates(meanfield: Command) -> None:
+    network = ("--activation", "tanh", "--weight-variance", "3", "--bias-variance", "0.64")
+    grid = ("--widths", "100,1000", "--normalizations", "none/none,none/mean")
+    rates = mf.learning_rate_map(TANH, widths=[100, 1000], normalizations=[("none", "none"), ("none", "mean")])
+    code, out, err = meanfield("learning-rates", *network, *grid)
+    assert (code, out, err) == (0, f"{rates}\n", "")
+    # every option reaches the map
+    options = ("--samples", "8", "--regime", "proportional", "--leading-order", "--weight-variances", "1:2:3,4")
+    rates = mf.learning_rate_map(
+        TANH,
+        widths=[100, 1000],
+        weight_variances=[1, 1.5, 2, 4],
+        bias_variances=[0, 0.5],
+        normalizations=[("none", "none"), ("none", "mean")],
+        samples=8,
+        regime="proportional",
+        leading_order=True,
+    )
+    assert meanfield("learning-rates", *network, *grid, *options, "--bias-variances", "0,0.5")[1] == f"{rates}\n"
+
+
+def test_learning_rates_as_json(meanfield: Command) -> None:
+    arguments = ("--activation", "tanh", "--widths", "50,60", "--bias-variances", "0,0.25", "--samples", "30")
+    data = json.loads(meanfield("learning-rates", *arguments, "--normalizations", "none/none,none/mean", "--json")[1])
+    assert data["network"]["activations"] == ["tanh", "tanh"]
+    assert len(data["cells"]) == 2 * 2 * 2
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0, bias_variance=0.25, output_normalization="mean")
+    bound = mf.learning_rate_bound(mf.eigenvalue_statistics(network, width=60, samples=30))
+    assert data["cells"][-1] == {
+        "hidden_normalization": "none",
+        "output_normalization": "mean",
+        "width": 60,
+        "samples": 30,
+        "weight_variance": None,
+        "bias_variance": 0.25,
+        "necessary": bound.necessary,
+        "safe": bound.safe,
+        "value": None,
+        "theorem": "Theorem 3.3 (ii)",
+        "reason": "",
+    }
+    assert data["cells"][0]["necessary"] is None
+    assert "needs a non-centred network" in data["cells"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--widths", "100,0"), "'--widths': it must be an integer >= 1, got 0"),
+        (("--widths", "1e3"), "'--widths': it must be integers separated by commas, got '1e3'"),
+        (("--weight-variances", "1,0"), "'--weight-variances': it must be a finite number > 0, got 0.0"),
+        (("--weight-variances", "1:2"), "'--weight-variances': it must be numbers or ranges a:b:n"),
+        (("--weight-variances", "1:2:1"), "'--weight-variances': it must be numbers or ranges a:b:n"),
+        (("--weight-variances", "1:2:1000000000000"), "'--weight-variances': it must be numbers or ranges a:b:n"),
+        (("--bias-variances", "0:inf:3"), "'--bias-variances': it must be numbers or ranges a:b:n"),
+        (("--bias-variances", "-1"), "'--bias-variances': it must be a finite number >= 0, got -1.0"),
+        (("--bias-variances", ""), "'--bias-variances': it must be numbers"),
+        (("--normalizations", "none"), "'--normalizations': it must be pairs hidden/output"),
+        (("--normalizations", "mean/none"), "'--normalizations': it must be pairs hidden/output"),
+        (("--normalizations", "none/none/none"), "got 'none/none/none'"),
+        (("--samples", "0"), "'--samples': it must be an integer >= 1, got 0"),
+        (("--hidden-normalization", "layer"), "No such option"),
+        (("--activation", "swoosh"), "'--activation'"),
+    ],
+)
+def test_errors_of_learning_rates_are_one_line_that_names_the_option(
+    meanfield: Command, arguments: tuple[str, ...], message: str
+) -> None:
+    code, out, err = meanfield("learning-rates", *arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("meanfield")
+    assert err.count("\n") == 1
+
+
 def test_analyse_takes_a_formula(meanfield: Command) -> None:
     code, out, _ = meanfield("analyse", "--activation", "x*Heaviside(x)", "--json")
     assert code == 0
@@ -135,6 +250,11 @@ def test_help_teaches(meanfield: Command) -> None:
     assert code == 0
     assert "Examples:\n    meanfield analyse --activation tanh" in out
     assert "meanfield 0." not in out
+    code, out, _ = meanfield("learning-rates", "--help")
+    assert code == 0
+    assert "Examples:\n    meanfield learning-rates --activation tanh" in out
+    assert "--hidden-normalization" not in out
+    assert "so far" not in out + meanfield("analyse", "--help")[1]
     assert meanfield("--version")[1].startswith("meanfield, version ")
 
 
