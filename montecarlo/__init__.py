@@ -6,7 +6,8 @@ so that comparing is field by field; the Fisher information itself is never form
 
 from meanfield import __version__
 
-from .compare import Comparison, Row, compare
+from .compare import compare, compare_own_scales
+from .comparison import Comparison, Row
 from .dual import dual_gram, gram_memory
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
@@ -29,6 +30,7 @@ __all__ = [
     "Sweep",
     "__version__",
     "compare",
+    "compare_own_scales",
     "dual_gram",
     "gram_memory",
     "last_layer_gram",

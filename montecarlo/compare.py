@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield import (
     Bounds,
@@ -33,10 +32,9 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
     """Compare a record of the theory with an ensemble of the same kind of record.
 
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
-    no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of the terms that the theory leaves out,
-    and by chance (with a probability of 1 in 1000, by Student's t); where those terms may double the theory the verdict
-    is "undecided". A bound shows whether the measured mean is inside, up to chance and an estimate of an omitted c2, and
-    every single network too. A theory whose missing terms are as large as itself and not negative is a lower bound.
+    no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of what the theory leaves out, and by chance (with a probability of 1 in 1000, by Student's t); where those terms may double the theory the verdict
+    is "undecided". A bound shows whether every single network is inside, up to an estimate of an omitted c2. A theory
+    whose missing terms are as large as itself and not negative is a lower bound, of the mean.
 
     With normalised outputs the theory is compared as it is, and then, in rows named ".., own scales", with Q1, Q2 or
     eta_1, eta_2, eta_3 taken from each network: see :func:`compare_own_scales`.
@@ -94,9 +92,9 @@ def compare_own_scales(
 ) -> Comparison:
     """Compare each network of an ensemble with the theory for its own readout scales.
 
-    The scales Q1, Q2 of (19) and eta_1, eta_2, eta_3 of (27) belong to one network: for few samples or outputs they vary
-    so much that their expectations diverge, and means over networks say little. Given them, the theory makes a statement
-    on each network. The standard error is that of the differences, network by network.
+    The scales Q1, Q2 of (19) and eta_1, eta_2, eta_3 of (27) belong to one network: for few samples or outputs they
+    vary so much that their expectations diverge, and means over networks say little. Given them, the theory makes a
+    statement on each network. The standard error is that of the differences, network by network.
 
     Parameters
     ----------
@@ -172,7 +170,9 @@ def _eigenvalue_rows(
         yield _equality("lambda_max" + suffix, "largest", predictions, theories, measured)
         return
     granted = [Bounds(t.largest.lower, allowed(t.largest.upper, _corrections(t, "largest")).upper) for t in theories]
-    outside = sum(value not in bounds for value, bounds in zip(measured, granted, strict=True))
+    outside = None
+    if suffix or theories[0].readout is None:  # bounds from expectations are none for a single network
+        outside = sum(value not in bounds for value, bounds in zip(measured, granted, strict=True))
     yield _row("lambda_max" + suffix, [t.largest for t in theories], measured, granted, outside)
 
 
@@ -219,7 +219,11 @@ def _order_rows(theory: OrderParameters, members: Sequence[OrderParameters], dep
 
 
 def _row(
-    quantity: str, theory: Sequence[Bounds], measured: Sequence[float], granted: Sequence[Bounds], outside: int = 0
+    quantity: str,
+    theory: Sequence[Bounds],
+    measured: Sequence[float],
+    granted: Sequence[Bounds],
+    outside: int | None = None,
 ) -> Row:
     """Average over the members; the theory is one for all of them, or one for each."""
     values = np.asarray(measured, dtype=np.float64)

@@ -29,8 +29,8 @@ class Row:
     """How many there were."""
     allowed: Bounds
     """Where the terms that the theory leaves out may put the measurement."""
-    outside: int = 0
-    """Of bounds that hold for each network: how many single members are outside what is allowed."""
+    outside: int | None = None
+    """For bounds that hold for each network: how many members are outside what is allowed; None if a mean is judged."""
 
     @property
     def is_equality(self) -> bool:
@@ -54,15 +54,21 @@ class Row:
 
     @property
     def interval(self) -> Bounds:
-        """``allowed``, widened for chance: by 3.6 standard errors for 40 members, by 13 for 4 (Student's t)."""
+        """Where the measured mean must be.
+
+        It is ``allowed``, widened for chance where a mean is judged: by 3.6 standard errors for 40 members, by 13 for 4
+        (Student's t).
+        """
+        if self.outside is not None:
+            return self.allowed
         slack = float(special.stdtrit(self.members - 1, 1 - _CHANCE / 2)) * self.standard_error
         slack += 1e-12 * abs(self.measured)
         return Bounds(self.allowed.lower - slack, self.allowed.upper + slack)
 
     @property
     def agrees(self) -> bool:
-        """Whether the measurement is in ``interval``, and no single member is outside its bounds."""
-        return self.measured in self.interval and not self.outside
+        """Whether the measured mean is in ``interval``, and every single network where the bounds hold for each."""
+        return not self.outside and self.measured in self.interval
 
     @property
     def verdict(self) -> str:

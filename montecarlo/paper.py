@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, relu, tanh
 
-from .compare import Comparison, compare
+from .compare import compare
+from .comparison import Comparison
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenvalueExperiment
 

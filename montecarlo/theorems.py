@@ -76,18 +76,18 @@ class Finding:
         others = len(self.comparison.rows) - len(printed)
         if others:  # all of them agree
             printed.append((f"{others} more", *[""] * (len(ROW_HEADERS) - 2), "agree"))
-        labels = [(self.claim.statement, self.claim.configuration)] + [("", "")] * (len(printed) - 1)
-        return tuple((*label, *cells) for label, cells in zip(labels, printed, strict=True))
+        labels = [f"{self.claim.statement}: {self.claim.configuration}"] + [""] * (len(printed) - 1)
+        return tuple((label, *cells) for label, cells in zip(labels, printed, strict=True))
 
 
-HEADERS = ("statement", "network, hidden/output normalisation", *ROW_HEADERS)
+HEADERS = ("statement: network, hidden/output normalisation", *ROW_HEADERS)
 """Of a table of findings."""
 
 
 def claims(*, width: int) -> tuple[Claim, ...]:
     """Return the statements of the paper with the configurations in which they are tried, at one width M.
 
-    The networks are those of figure 1, relu (2, 0) and tanh (3, 0.64) with L = 3, and a sigmoid network for Theorem 3.4.
+    The networks are those of figure 1, relu (2, 0) and tanh (3, 0.64) with L = 3, and for Theorem 3.4 a sigmoid network.
     Where a theorem is for T ~ M, C T is M.
 
     Equations: (5)-(7), (10), (12), (16)-(19), (22), (26), (S.62)-(S.67), (S.74), (S.87)

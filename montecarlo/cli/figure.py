@@ -13,7 +13,7 @@ from meanfield import __version__
 from meanfield.errors import ParameterError, require_integer
 from meanfield.records import plain, table
 
-from ..compare import HEADERS
+from ..comparison import HEADERS
 from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, SharpnessCurve, figure_1
 from .options import ensemble_options, pool, read_widths
 
