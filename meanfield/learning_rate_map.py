@@ -113,13 +113,22 @@ class LearningRateMap:
         """Yield the first reason of each normalisation, and how many cells have one."""
         lines = []
         for i, pair in enumerate(self.normalizations):
-            reasons = [reason for cell, reason in self.reasons.items() if cell[0] == i]
+            reasons = {cell: reason for cell, reason in self.reasons.items() if cell[0] == i}
             if reasons:
-                others = len(set(reasons)) - 1
-                more = f" (the first of {others + 1} reasons)" if others else ""
-                lines.append(f"{_name(pair)}, {len(reasons)} of {self.necessary[i].size} cells: {reasons[0]}{more}")
+                first, reason = next(iter(reasons.items()))
+                where = f", as at {self._place(first)}" if len(set(reasons.values())) > 1 else ""
+                lines.append(f"{_name(pair)}, {len(reasons)} of {self.necessary[i].size} cells{where}: {reason}")
         if lines:
             yield "\n".join(["no learning rate for", *lines])
+
+    def _place(self, cell: Cell) -> str:
+        _, j, k, l = cell
+        variances = [
+            f"{name} = {values[index]:g}"
+            for name, values, index in (("sigma_w^2", self.weight_variances, k), ("sigma_b^2", self.bias_variances, l))
+            if values is not None
+        ]
+        return ", ".join([f"M = {self.widths[j]}", *variances])
 
 
 def learning_rate_map(

@@ -207,7 +207,8 @@ def test_several_variances_print_a_block_for_each_normalisation() -> None:
     assert interval in blocks[1].splitlines()[-1]
     notes = blocks[2].splitlines()
     assert notes[0] == "no learning rate for"
-    assert notes[1].startswith("none/none, 4 of 8 cells: Theorem 2.2 needs a non-centred network")
+    where = ", as at M = 100, sigma_w^2 = 1, sigma_b^2 = 0"  # kappa_1 is in the reasons: they differ
+    assert notes[1].startswith(f"none/none, 4 of 8 cells{where}: Theorem 2.2 needs a non-centred network")
     assert notes[3].startswith("batch/mean, 8 of 8 cells: ")
 
 
