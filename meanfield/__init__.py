@@ -27,7 +27,18 @@ from .activations import (
 )
 from .batch_norm import batch_norm_parameters
 from .check import check_activation
-from .eigenvalues import Bounds, Correction, EigenvalueStatistics, Regime, eigenvalue_statistics, moment_bounds
+from .eigenvalues import (
+    Bounds,
+    Correction,
+    Eigenspace,
+    EigenvalueStatistics,
+    Regime,
+    eigenspace,
+    eigenvalue_statistics,
+    last_layer_statistics,
+    moment_bounds,
+    sharpness_exponents,
+)
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
@@ -70,6 +81,7 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "Eigenspace",
     "EigenvalueStatistics",
     "Estimate",
     "Exact",
@@ -105,6 +117,7 @@ __all__ = [
     "check_activation",
     "cosine",
     "dual_block",
+    "eigenspace",
     "eigenvalue_statistics",
     "elu",
     "erf",
@@ -115,6 +128,7 @@ __all__ = [
     "hermite",
     "identity",
     "kappas",
+    "last_layer_statistics",
     "leaky_relu",
     "learning_rate_bound",
     "mean",
@@ -126,6 +140,7 @@ __all__ = [
     "relu",
     "second_moment",
     "selu",
+    "sharpness_exponents",
     "sigmoid",
     "silu",
     "sine",
