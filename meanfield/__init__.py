@@ -33,8 +33,11 @@ from .eigenvalues import (
     Eigenspace,
     EigenvalueStatistics,
     Regime,
+    eigenspace,
     eigenvalue_statistics,
+    last_layer_statistics,
     moment_bounds,
+    sharpness_exponents,
 )
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .fim import Exchangeable, dual_block, kappas
@@ -116,6 +119,7 @@ __all__ = [
     "check_activation",
     "cosine",
     "dual_block",
+    "eigenspace",
     "eigenvalue_statistics",
     "elu",
     "erf",
@@ -126,6 +130,7 @@ __all__ = [
     "hermite",
     "identity",
     "kappas",
+    "last_layer_statistics",
     "leaky_relu",
     "learning_rate_bound",
     "learning_rate_map",
@@ -138,6 +143,7 @@ __all__ = [
     "relu",
     "second_moment",
     "selu",
+    "sharpness_exponents",
     "sigmoid",
     "silu",
     "sine",

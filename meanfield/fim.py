@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ParameterError, require_integer, require_number
+from .errors import require_integer, require_number
 from .network import Network
-from .order_parameters import OrderParameters, propagate
+from .order_parameters import OrderParameters, propagate, require_order
 from .records import Pair
 
 
@@ -104,7 +104,7 @@ def kappas(network: Network, order: OrderParameters | None = None, *, samples: f
     >>> round(kappa_1, 12), round(kappa_2, 12)
     (1.5, 0.342854318141)
     """
-    order = propagate(network, samples=samples) if order is None else _of(network, order)
+    order = propagate(network, samples=samples) if order is None else require_order(network, order)
     same, cross = (
         float(np.array(network.width_ratios) @ (qtilde * qhat)) / network.alpha
         for qtilde, qhat in zip(order.backward, order.activity, strict=True)
@@ -140,14 +140,6 @@ def dual_block(
         return Exchangeable(scale * kappa.same, scale * kappa.cross, samples)
     same, cross = (
         float(qtilde @ (units * qhat + 1)) / samples
-        for qtilde, qhat in zip(order.backward, _of(network, order).activity, strict=True)
+        for qtilde, qhat in zip(order.backward, require_order(network, order).activity, strict=True)
     )
     return Exchangeable(same, cross, samples)
-
-
-def _of(network: Network, order: OrderParameters) -> OrderParameters:
-    """Return the order parameters, if they have the depth of the network."""
-    if order.activity.same.shape != (network.depth,):
-        expected = f"the order parameters of this network, of depth {network.depth}"
-        raise ParameterError("order", expected, f"those of depth {order.activity.same.size}")
-    return order

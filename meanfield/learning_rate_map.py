@@ -36,7 +36,7 @@ Item = TypeVar("Item")
 ALL_NORMALIZATIONS: tuple[Normalization, ...] = tuple(product(HiddenNormalization, OutputNormalization))
 """The twelve pairs (hidden, output)."""
 
-_REFUSALS = (AssumptionError, NotImplementedError, QuadratureError, ParameterError)
+_REFUSALS = (AssumptionError, QuadratureError, ParameterError)
 """What leaves a cell empty. The arguments have been checked: a ParameterError is a number out of range there only."""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .activations import by_name
 from .errors import ParameterError, require_choice, require_integer, require_number, require_sequence
-from .functions import Activation
+from .functions import Activation, Parity
 from .quadrature import AUTO
 from .records import plain
 
@@ -197,12 +197,24 @@ class Network:
 
     @cached_property
     def is_centered(self) -> bool:
-        """Definition 2.1: no bias, and E phi(u) = 0 at every hidden layer's own variance, so that kappa_2 = 0.
+        """Whether kappa_2 = 0 (Definition 2.1): no bias in a hidden layer, and E phi(u) = 0 at each one's own variance.
 
-        The means are integrated, and are zero if they are no larger than their error estimate.
+        Inputs are those of (3), without overlap. Odd functions have a mean of 0 by symmetry; other means are
+        integrated, and are zero if they are no larger than their error estimate.
+
+        Notes
+        -----
+        A bias of hidden layer l makes q^l_st > 0, hence qhat^l_st > 0 (all coefficients of its Hermite series are
+        squares) and so on up to qhat^{L-1}_st, which enters kappa_2 with the factor qtilde^L_st = 1. The bias of the
+        readout only shifts the outputs: it enters q^L, and not kappa_2. Batch normalisation in the hidden layers
+        removes all their biases, and has no kappa_2; there the means alone decide.
         """
-        if any(self.bias_variance):
+        # what batch normalisation subtracts contains the bias
+        biased = any(self.bias_variance[:-1]) and self.hidden_normalization is not HiddenNormalization.BATCH
+        if biased:
             return False
+        if all(phi.value.parity is Parity.ODD for phi in self.activations):
+            return True
         activity = 1.0
         for phi, weight_variance in zip(self.activations, self.weight_variance[:-1], strict=True):
             variance = weight_variance * activity if self.hidden_normalization is HiddenNormalization.NONE else 1.0

@@ -152,6 +152,18 @@ def propagate(
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=Pair(*qtilde.T))
 
 
+def require_order(network: Network, order: OrderParameters) -> OrderParameters:
+    """Return the order parameters, if they can be those of the network: of its depth, and with its kind of backward."""
+    if order.activity.same.shape != (network.depth,):
+        expected = f"the order parameters of this network, of depth {network.depth}"
+        raise ParameterError("order", expected, f"those of depth {order.activity.same.size}")
+    batch_norm = network.hidden_normalization is HiddenNormalization.BATCH
+    if batch_norm and order.sensitivity is not None:
+        expected = "the order parameters of this network, whose hidden layers are batch-normalised"
+        raise ParameterError("order", expected, "some with a sensitivity")
+    return order
+
+
 def _propagate_batch_norm(network: Network, inputs: GaussianPair, samples: float | None) -> OrderParameters:
     if samples is None:
         raise ParameterError("samples", "given (T) with batch normalisation in the hidden layers", "None")

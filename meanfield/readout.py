@@ -15,7 +15,7 @@ from scipy import special
 
 from .errors import ParameterError, require_integer
 from .network import Network
-from .order_parameters import OrderParameters, propagate
+from .order_parameters import OrderParameters, propagate, require_order
 from .records import Pair
 
 
@@ -84,6 +84,14 @@ class ReadoutScales:
             eta_2=float(np.mean(of_sample**2)),
             h3=h3,
         )
+
+    def __str__(self) -> str:
+        names = ("Q1", "Q2", "eta_1", "eta_1^2", "eta_2", "eta_3^2")
+        scales = (self.q1, self.q2, self.eta_1, self.eta_1_squared, self.eta_2, self.h3)
+        known = ", ".join(
+            f"{name} = {scale:.4g}" for name, scale in zip(names, scales, strict=True) if scale < math.inf
+        )
+        return known or "none is finite"
 
 
 def readout_scales(
@@ -168,9 +176,11 @@ def expected_readout_scales(network: Network, *, samples: int, order: OrderParam
     """
     samples = require_integer("samples", samples, at_least=1)
     q, q_st = _output_law(network, samples, order)
+    if q == 0:  # outputs that are all zero
+        return ReadoutScales(*(math.inf,) * 6)
     d, r2, n, outputs = q - q_st, (q_st / q) ** 2, network.outputs - 1, network.outputs
-    q1 = outputs * samples / ((samples - 3) * d) if samples > 3 else math.inf
-    q2 = outputs * samples**2 / ((samples - 3) * (samples - 5) * d**2) if samples > 5 else math.inf
+    q1 = outputs * samples / ((samples - 3) * d) if samples > 3 and d > 0 else math.inf
+    q2 = outputs * samples**2 / ((samples - 3) * (samples - 5) * d**2) if samples > 5 and d > 0 else math.inf
     eta_1 = outputs / (q * (outputs - 3)) if outputs > 3 else math.inf
     if outputs <= 5:
         return ReadoutScales(q1, q2, eta_1, eta_1_squared=math.inf, eta_2=math.inf, h3=math.inf)
@@ -186,6 +196,6 @@ def expected_readout_scales(network: Network, *, samples: int, order: OrderParam
 
 def _output_law(network: Network, samples: int, order: OrderParameters | None) -> Pair[float]:
     """Return q^L_t and q^L_st."""
-    order = propagate(network, samples=samples) if order is None else order
+    order = propagate(network, samples=samples) if order is None else require_order(network, order)
     same, cross = (float(q[-1]) for q in order.preactivation)
     return Pair(same, cross)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from .eigenvalues import EigenvalueStatistics, Regime, eigenvalue_statistics
+from .errors import require_integer
 from .fim import kappas
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .network import Network
@@ -24,8 +25,8 @@ class Report:
     samples: int
     order: OrderParameters
     """From :func:`propagate`."""
-    kappa: Pair[float]
-    """kappa_1 and kappa_2, from :func:`kappas`."""
+    kappa: Pair[float] | None
+    """kappa_1 and kappa_2, from :func:`kappas`; None with batch normalisation in the hidden layers."""
     statistics: EigenvalueStatistics
     """From :func:`eigenvalue_statistics`."""
     learning_rate: LearningRateBound
@@ -38,8 +39,9 @@ class Report:
             ("activations", ", ".join(f"{name} x {len(list(layers))}" for name, layers in groupby(names))),
             ("normalisation", f"hidden {network.hidden_normalization}, output {network.output_normalization}"),
             ("width, samples", f"{self.width}, {self.samples}"),
-            ("kappa_1, kappa_2", f"{self.kappa.same:.6g}, {self.kappa.cross:.6g}"),
         ]
+        if self.kappa is not None:
+            rows.append(("kappa_1, kappa_2", f"{self.kappa.same:.6g}, {self.kappa.cross:.6g}"))
         return "\n\n".join([table(rows), str(self.order), str(self.statistics), f"learning rate\n{self.learning_rate}"])
 
 
@@ -58,7 +60,7 @@ def analyse(
 
     Parameters and errors are those of :func:`eigenvalue_statistics`.
 
-    Equations: (5)-(7), (10), (11), (16)-(18), (23)
+    Equations: (5)-(7), (10), (11), (16)-(19), (22), (23), (26), (27)
 
     Examples
     --------
@@ -68,8 +70,10 @@ def analyse(
     >>> round(report.kappa.cross, 6), round(report.learning_rate.value, 6)
     (0.118615, 0.008306)
     """
+    samples = require_integer("samples", samples, at_least=1)
     order = propagate(network, inputs=inputs, samples=samples, method=method)
     statistics = eigenvalue_statistics(
-        network, width=width, samples=samples, order=order, regime=regime, leading_order=leading_order
+        network, width=width, samples=samples, order=order, readout=readout, regime=regime, leading_order=leading_order
     )
-    return Report(network, width, samples, order, kappas(network, order), statistics, learning_rate_bound(statistics))
+    kappa = None if order.sensitivity is None else kappas(network, order)
+    return Report(network, width, samples, order, kappa, statistics, learning_rate_bound(statistics))

@@ -10,8 +10,8 @@ import numpy as np
 
 from meanfield import (
     Bounds,
-    EigenvalueStatistics,
     Eigenspace,
+    EigenvalueStatistics,
     OrderParameters,
     ParameterError,
     Regime,
@@ -32,7 +32,8 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
     """Compare a record of the theory with an ensemble of the same kind of record.
 
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
-    no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of what the theory leaves out, and by chance (with a probability of 1 in 1000, by Student's t); where those terms may double the theory the verdict
+    no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of what the theory leaves out, and by
+    chance (with a probability of 1 in 1000, by Student's t); where what is left out may double the theory the verdict
     is "undecided". A bound shows whether every single network is inside, up to an estimate of an omitted c2. A theory
     whose missing terms are as large as itself and not negative is a lower bound, of the mean.
 

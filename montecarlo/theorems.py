@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from meanfield import (
 from .compare import compare, compare_own_scales
 from .comparison import HEADERS as ROW_HEADERS
 from .comparison import Comparison, Row
-from .ensemble import run_ensemble
+from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 
 Trial = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
@@ -87,7 +88,7 @@ HEADERS = ("statement: network, hidden/output normalisation", *ROW_HEADERS)
 def claims(*, width: int) -> tuple[Claim, ...]:
     """Return the statements of the paper with the configurations in which they are tried, at one width M.
 
-    The networks are those of figure 1, relu (2, 0) and tanh (3, 0.64) with L = 3, and for Theorem 3.4 a sigmoid network.
+    The networks are those of figure 1, relu (2, 0) and tanh (3, 0.64) with L = 3, and for Theorem 3.4 a sigmoid one.
     Where a theorem is for T ~ M, C T is M.
 
     Equations: (5)-(7), (10), (12), (16)-(19), (22), (26), (S.62)-(S.67), (S.74), (S.87)
@@ -146,7 +147,9 @@ def try_claims(
     """
     findings = []
     for claim in trials:
-        ensemble = run_ensemble(claim.experiment, members=members, seed=seed, executor=executor, progress=progress)
+        ensemble: Ensemble[Any] = run_ensemble(
+            claim.experiment, members=members, seed=seed, executor=executor, progress=progress
+        )
         theory = theory_of(claim.experiment)
         comparison = compare_own_scales(ensemble) if theory is None else compare(theory, ensemble)
         findings.append(Finding(claim, comparison))

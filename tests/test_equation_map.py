@@ -33,7 +33,7 @@ def test_every_documented_equation_is_in_the_map_and_nothing_else() -> None:
     assert len(ROWS) == len(documented())
 
 
-MAIN_TEXT = [1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 15, 16, 17, 18, 23]
+MAIN_TEXT = [1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 23, 26, 27]
 
 
 @pytest.mark.parametrize("number", MAIN_TEXT)

@@ -50,7 +50,7 @@ def layer_normalised_dual(block: Array, u: Array) -> Array:
         centred = row - row.mean()
         sigma = math.sqrt(np.mean(centred**2))
         derivative[t] = (np.eye(outputs) - 1 / outputs - np.outer(centred, centred) / (outputs * sigma**2)) / sigma
-    return np.einsum("tab,scb,ts->tasc", derivative, derivative, block)
+    return np.asarray(np.einsum("tab,scb,ts->tasc", derivative, derivative, block))
 
 
 def layer_statistics(u: Array) -> mf.EigenvalueStatistics:

@@ -58,7 +58,7 @@ def analyse_command(
         report = analyse(
             network, width=width, samples=samples, readout=scales, regime=regime, leading_order=leading_order
         )
-    except (AssumptionError, NotImplementedError):
+    except AssumptionError:
         if not as_json:
             click.echo(f"{_order_parameters(network, samples)}\n")
         raise

@@ -30,7 +30,7 @@ def run(command: click.Command, name: str) -> None:
         if option in _options(command):
             _fail(name, f"Invalid value for '{option}': it must be {error.expected}, got {error.got}", 2)
         _fail(name, str(error), 2)
-    except (AssumptionError, ArithmeticError, NotImplementedError, OSError) as error:
+    except (AssumptionError, ArithmeticError, OSError) as error:
         _fail(name, str(error), 1)
     except MemoryError:
         _fail(name, "out of memory: ask for a smaller width, depth or number of samples", 1)

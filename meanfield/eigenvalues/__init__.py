@@ -1,11 +1,12 @@
 """The statistics of the eigenvalues of the Fisher information, with one file for each theorem.
 
-A theorem is two moments, or an exchangeable matrix; the lemma that turns moments into bounds is in ``moments``, and
-``statistics`` decides which theorem a network falls under.
+A theorem is two moments, or an exchangeable matrix; the lemma that turns moments into bounds is in ``moments``, what
+the theorems assume in ``hypotheses``, and ``statistics`` decides which theorem a network falls under.
 """
 
-from .eigenspace import Eigenspace
-from .mean_subtraction import Regime
+from .eigenspace import Eigenspace, eigenspace
+from .last_layer import last_layer_statistics
+from .mean_subtraction import Regime, sharpness_exponents
 from .moments import Bounds, Correction, EigenvalueStatistics, moment_bounds
 from .statistics import eigenvalue_statistics
 
@@ -15,6 +16,9 @@ __all__ = [
     "Eigenspace",
     "EigenvalueStatistics",
     "Regime",
+    "eigenspace",
     "eigenvalue_statistics",
+    "last_layer_statistics",
     "moment_bounds",
+    "sharpness_exponents",
 ]

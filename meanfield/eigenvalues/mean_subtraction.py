@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
+from ..errors import ParameterError, require_number
 from ..fim import Exchangeable
 from .moments import Bounds, Correction, EigenvalueStatistics, fluctuations, moment_bounds
 
@@ -49,18 +50,19 @@ def theorem_3_3(
     The bounds of (ii) are those of ``moment_bounds`` with the exact second moment of the leading matrix, so that the
     upper one is smaller than the printed one by the factor sqrt(1 - 1/T). c0, c1 and c2 are left out, and named in
     ``omitted``: without them the lower bound stays a bound, the upper one is asymptotic. (S.37) lacks the factor alpha,
-    which (18) and (S.33) have.
+    which (18) and (S.33) have. Between the two regimes, for T = M^p, see :func:`sharpness_exponents`: (i) holds for
+    p < 1/2, and from there on only the exponents of the bounds are known (Theorem B.1).
 
     A finite network differs by O(L/M) relative to each quantity. In (i) its eigenvalues repel each other, which raises
     the largest by O(sqrt(L C T/M)); in (ii) c0 is of the order of the second moment itself.
 
     Equations: (16), (17), (18), (S.21)-(S.38), Theorem 3.3
     """
-    chosen, rule = _choose(regime, block.size, width)
+    chosen, rule = choose_regime(regime, block.size, width)
     centred = block.centred()
     mean = outputs * centred.trace / parameters
     second_moment = outputs * centred.squared_norm / parameters
-    fluctuating = fluctuations(centred, outputs) * finite_width
+    fluctuating = fluctuations(mean, second_moment, parameters) * finite_width
     always = (
         Correction("mean", "finite width", finite_width),
         Correction("second_moment", "finite width", 2 * finite_width),
@@ -98,7 +100,53 @@ def theorem_3_3(
     )
 
 
-def _choose(regime: Regime, samples: int, width: int) -> tuple[Regime, str]:
+def sharpness_exponents(rate: float, *, samples_exponent: float = 1.0) -> Bounds:
+    """Return the powers of M between which lambda_max grows after mean subtraction, without gradient independence.
+
+    For T = M^p and backward order parameters that converge as qtilde_M = qtilde + O(M^-q), with q* = min(q, 1/2),
+
+        max(1 - p, 1 - 2 q*) <= log lambda_max / log M <= max(1 - p, 1 - q*).
+
+    Parameters
+    ----------
+    rate : float
+        q > 0; the gradient independence assumption gives 1/2.
+    samples_exponent : float
+        p, from 0 (T = O(1), Theorem 3.3 (i)) to 1 (T ~ M, Theorem B.1 and, with q = 1/2, Theorem 3.3 (ii)).
+
+    Returns
+    -------
+    Bounds
+        The exponents; equal for p <= q*.
+
+    Notes
+    -----
+    After the subtraction F* is F0 + F1, with the leading F0 = (alpha M/T)(kappa_1 - kappa_2) G in each block and
+    entries of order M^(1-q*)/T in F1, (S.21). Its trace is of order M. Of the squared norms, that of F0 is of order
+    T (M/T)^2 = M^(2-p), that of F1 of order M^(2-2q*), and the product of the two only of order M^(2-p-q*), so that the
+    lemma's lower bound s/m is of order M^(1-p) + M^(1-2q*), if F1 is as large as it may be (c1 > 0). The triangle
+    inequality for the spectral norm, (S.28)-(S.31), gives M^(1-p) + M^(1-q*) for every p, which is never above the
+    lemma's sqrt(P s), of exponent 1 - min(p/2, q*). For p < q* the second term vanishes beside the first, from which it
+    follows that lambda_max ~ alpha (kappa_1 - kappa_2) M/T is then an equality: with q* = 1/2 Theorem 3.3 (i) holds for
+    all T << sqrt(M).
+
+    Equations: (S.27)-(S.33), Theorem B.1
+
+    Examples
+    --------
+    >>> sharpness_exponents(0.5)  # T ~ M: between O(1) and O(sqrt(M))
+    Bounds(lower=0.0, upper=0.5)
+    >>> sharpness_exponents(0.5, samples_exponent=0.25)
+    Bounds(lower=0.75, upper=0.75)
+    """
+    q = min(require_number("rate", rate, above=0), 0.5)
+    p = require_number("samples_exponent", samples_exponent, at_least=0)
+    if p > 1:
+        raise ParameterError("samples_exponent", "a number from 0 to 1", samples_exponent)
+    return Bounds(max(1 - p, 1 - 2 * q), max(1 - p, 1 - q))
+
+
+def choose_regime(regime: Regime, samples: int, width: int) -> tuple[Regime, str]:
     """Return the regime, and the rule that led to it in words."""
     few = samples**2 <= width
     comparison = f"T = {samples} {'<=' if few else '>'} sqrt(M) = {math.sqrt(width):.3g}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import require_number
-from ..fim import Exchangeable
 from ..readout import ReadoutScales
 from ..records import table
 
@@ -32,11 +31,12 @@ class Bounds:
 class Correction:
     """A term that a theorem leaves out, and that separates it from networks of finite width."""
 
-    quantity: Literal["mean", "second_moment", "largest"]
-    """The field of :class:`EigenvalueStatistics` that it changes."""
+    quantity: Literal["mean", "second_moment", "largest", "alignment", "residual"]
+    """The field of :class:`EigenvalueStatistics` or :class:`Eigenspace` that it changes."""
     name: str
     size: float
-    """Its order, relative to the quantity; inf if it is as large as the quantity itself."""
+    """Its order, relative to the quantity (absolute for ``alignment`` and ``residual``, which are 1 and 0); inf if it
+    is as large as the quantity itself."""
     positive: bool = False
     """Whether it can only increase the quantity."""
 
@@ -49,9 +49,9 @@ class EigenvalueStatistics:
     """
 
     mean: float
-    """m_lambda = tr F / P."""
+    """m_lambda = tr F / P; nan where the theorem leaves it unknown."""
     second_moment: float
-    """s_lambda = tr F^2 / P."""
+    """s_lambda = tr F^2 / P; likewise."""
     parameters: float
     """P, by which both are divided."""
     largest: Bounds
@@ -63,7 +63,7 @@ class EigenvalueStatistics:
     regime: str = ""
     """For theorems with several regimes: which one was used, and why."""
     omitted: tuple[str, ...] = ()
-    """The constants that the theorem leaves unknown, by name."""
+    """What the theorem leaves unknown, by name."""
     readout: ReadoutScales | None = None
     """With batch or layer normalisation of the outputs: the scales that the numbers rest on, or that were measured."""
     corrections: tuple[Correction, ...] = ()
@@ -71,17 +71,19 @@ class EigenvalueStatistics:
 
     def __str__(self) -> str:
         rows = [
-            ("m_lambda", f"{self.mean:.4g}"),
-            ("s_lambda", f"{self.second_moment:.4g}"),
+            ("m_lambda", _known(self.mean)),
+            ("s_lambda", _known(self.second_moment)),
             ("lambda_max", str(self.largest)),
             ("parameters", f"{self.parameters:.10g}"),
             ("theorem", self.theorem),
         ]
         if self.regime:
             rows.append(("regime", self.regime))
+        if self.readout is not None:
+            rows.append(("readout", str(self.readout)))
         if self.omitted:
             rows.append(("omitted", ", ".join(self.omitted)))
-        largest = [c for c in self.corrections if c.quantity == "largest" and math.isfinite(c.size)]
+        largest = [c for c in self.corrections if c.quantity == "largest" and 0 < c.size < math.inf]
         for i, correction in enumerate(largest):
             rows.append(("" if i else "left out", f"{correction.name}, O({correction.size:.1g}) of lambda_max"))
         return table(rows)
@@ -114,9 +116,29 @@ def moment_bounds(mean: float, second_moment: float, parameters: float) -> Bound
     return Bounds(lower, max(lower, upper))  # where they are equal, rounding must not turn them round
 
 
-def fluctuations(block: Exchangeable, outputs: int) -> float:
+def fluctuations(mean: float, second_moment: float, parameters: float) -> float:
     """Compare the number of entries of F*, each fluctuating in units of the diagonal, with its second moment.
 
-    Times L/M, this is by how much fluctuations raise tr F*^2 over that of its C blocks, relative to it.
+    That is (tr F*)^2 / tr F*^2 = P m^2/s. Times L/M, it is by how much fluctuations raise tr F*^2 over that of the
+    leading matrix, relative to it.
     """
-    return outputs * (block.size * block.same) ** 2 / block.squared_norm
+    return parameters * mean**2 / second_moment
+
+
+def zero_statistics(theorem: str, parameters: float) -> EigenvalueStatistics:
+    """Return the statistics of a Fisher information that is exactly zero, at any width."""
+    return EigenvalueStatistics(
+        mean=0.0,
+        second_moment=0.0,
+        parameters=parameters,
+        largest=Bounds(0.0, 0.0),
+        prediction=0.0,
+        theorem=theorem,
+        corrections=tuple(
+            Correction(quantity, "finite width", 0.0) for quantity in ("mean", "second_moment", "largest")
+        ),
+    )
+
+
+def _known(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.4g}"

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from ..errors import AssumptionError, ParameterError, QuadratureError, require_choice, require_integer
-from ..fim import dual_block, kappas
+import math
+from dataclasses import replace
+
+from ..errors import AssumptionError, ParameterError, require_choice, require_integer
+from ..fim import Exchangeable, dual_block
 from ..network import HiddenNormalization, Network, OutputNormalization
-from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate
+from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
+from ..readout import ReadoutScales, expected_readout_scales
 from ..records import Pair
+from .batch_normalization import equation_19
+from .hypotheses import require_difference, require_non_centred, require_possible
+from .last_layer import theorem_3_4
+from .layer_normalization import theorem_4_1
 from .mean_subtraction import Regime, theorem_3_3
-from .moments import EigenvalueStatistics
+from .moments import Correction, EigenvalueStatistics, zero_statistics
 from .unnormalized import theorem_2_2
 
-_ZERO = 1e-12
-"""kappa_2 / kappa_1 below this is not told from zero by integrals that are accurate to 1e-13."""
+_THEOREM = {
+    OutputNormalization.NONE: "Theorem 2.2",
+    OutputNormalization.MEAN: "Theorem 3.3",
+    OutputNormalization.BATCH: "Eq. (19)",
+    OutputNormalization.LAYER: "Theorem 4.1",
+}
+"""By the normalisation of the outputs, unless the hidden layers have batch normalisation."""
 
-_CANCELLED = 1e-9
-"""A difference of kappas below this, relative to kappa_1, has fewer than three or four digits left."""
+_NEEDED = {
+    OutputNormalization.BATCH: {"q1": "E Q1, for T <= 3", "q2": "E Q2, for T <= 5"},
+    OutputNormalization.LAYER: {
+        "eta_1": "E eta_1, for C <= 3",
+        "eta_1_squared": "E eta_1^2, for C <= 5",
+        "eta_2": "E eta_2, for C <= 5",
+        "h3": "E eta_3^2, for C <= 5",
+    },
+}
+"""The scales that a normalisation of the outputs needs, and where the limiting law has no expectation of them."""
 
 
 def eigenvalue_statistics(
@@ -26,33 +47,45 @@ def eigenvalue_statistics(
     samples: int,
     inputs: Pair[float] = STANDARD_INPUTS,
     order: OrderParameters | None = None,
+    readout: ReadoutScales | None = None,
     regime: Regime | str = Regime.AUTO,
     leading_order: bool = False,
     method: Method = AUTO,
 ) -> EigenvalueStatistics:
     """Return the mean, second moment and largest eigenvalue of the Fisher information, by the theorem that applies.
 
-    ===================  ===================  ==================
+    ===================  ===================  ====================================================
     hidden layers        output               theorem
-    ===================  ===================  ==================
-    "none"               "none"               2.2
-    "none"               "mean"               3.3 (i) or (ii)
-    ===================  ===================  ==================
+    ===================  ===================  ====================================================
+    "none", "layer"      "none"               2.2
+    "none", "layer"      "mean"               3.3 (i) or (ii)
+    "none", "layer"      "batch"              (19); zero for T = 2
+    "none", "layer"      "layer"              4.1; zero for C = 2
+    "batch"              "none"               3.4: a lower bound, for a non-negative activation
+    ===================  ===================  ====================================================
+
+    With layer normalisation in the hidden layers kappa' takes the place of kappa.
 
     Parameters
     ----------
     network : Network
-        Not centred: the theorems need kappa_2 > 0.
+        Not centred: the theorems other than 3.4 need kappa_2 > 0.
     width : int
         M >= 1, large enough to give every layer a unit.
     samples : int
-        T >= 1; at least 2 with mean subtraction.
+        T >= 1; at least 2 with mean subtraction or batch normalisation, of the outputs or in the hidden layers.
     inputs : Pair of float
         qhat^0, as for :func:`propagate`.
     order : OrderParameters, optional
         What :func:`propagate` returned; then ``inputs`` and ``method`` are not used.
+    readout : ReadoutScales, optional
+        With batch or layer normalisation of the outputs: the scales of a network's own outputs, or drawn ones. Left
+        out, they are the expectations under the limiting law. The numbers are then ratios of expectations: ``mean`` and
+        ``second_moment`` are those of an average network, and ``largest.lower`` bounds the mean of lambda_max in which
+        each network weighs as much as its m_lambda; with batch normalisation E Q2/E Q1 differs from E (Q2/Q1) by
+        O(1/T).
     regime : Regime or str
-        For Theorem 3.3: "fixed" (T = O(1)), "proportional" (T = M/rho), or "auto": "fixed" for T <= sqrt(M).
+        For Theorem 3.3 and (19): "fixed" (T = O(1)), "proportional" (T = M/rho), or "auto": "fixed" for T <= sqrt(M).
     leading_order : bool
         True: the formulas of the paper, with P = alpha M^2 and without the bias parameters. False: the exact number of
         parameters, the rounded widths and the O(1/M) terms of the bias parameters, as a finite network has them.
@@ -68,15 +101,15 @@ def eigenvalue_statistics(
     Raises
     ------
     ParameterError
-        For a width or a number of samples out of range, or an unknown regime.
+        For a width or a number of samples out of range, an unknown regime, or scales that are not finite.
     AssumptionError
-        For a centred network.
+        For a centred network; for batch normalisation in the hidden layers with normalised outputs, to which no theorem
+        applies, or with an activation that is not non-negative; for layer normalisation of one output; and where the
+        scales have no expectation, so that ``readout`` is needed.
     QuadratureError
-        If an integral does not reach its tolerance, or kappa_1 - kappa_2 has lost its digits.
-    NotImplementedError
-        For a normalisation other than those of the table.
+        If an integral does not reach its tolerance, or kappa_2 or kappa_1 - kappa_2 has lost its digits.
 
-    Equations: (10), (16), (17), (18)
+    Equations: (10), (16), (17), (18), (19), (22), (26), (27)
 
     Examples
     --------
@@ -85,59 +118,125 @@ def eigenvalue_statistics(
     >>> statistics = mf.eigenvalue_statistics(network, width=1000, samples=1000, leading_order=True)
     >>> round(statistics.prediction, 3), statistics.theorem
     (688.023, 'Theorem 2.2')
-    >>> print(mf.eigenvalue_statistics(network.normalized(output="mean"), width=800, samples=800).largest)
+    >>> for output in ("mean", "batch"):
+    ...     print(mf.eigenvalue_statistics(network.normalized(output=output), width=800, samples=800).largest)
     [2.316, 65.46]
+    [2.303, 65.05]
     """
-    widths = network.widths(width)
+    network.widths(width)
     hidden, output = network.hidden_normalization, network.output_normalization
-    # one sample has nothing left after mean subtraction
-    samples = require_integer("samples", samples, at_least=1 if output is OutputNormalization.NONE else 2)
+    batched = HiddenNormalization.BATCH in (hidden, output)
+    # one sample has nothing left after its mean is subtracted
+    least = 2 if batched or output is OutputNormalization.MEAN else 1
+    samples = require_integer("samples", samples, at_least=least)
     regime = require_choice("regime", regime, Regime)
-    if hidden is not HiddenNormalization.NONE or output not in (OutputNormalization.NONE, OutputNormalization.MEAN):
-        raise NotImplementedError(
-            "eigenvalue_statistics covers no normalisation (Theorem 2.2) and mean subtraction in the last layer "
-            f"(Theorem 3.3) so far, not hidden_normalization={hidden!s} with output_normalization={output!s}"
-        )
-    order = propagate(network, inputs=inputs, method=method) if order is None else order
-    _require_possible(order, samples)
-    _require_non_centred(kappas(network, order), "Theorem 2.2" if output is OutputNormalization.NONE else "Theorem 3.3")
-    block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
+    _require_readout(output, readout)
+    _require_theorem(network)
     parameters = network.alpha * width**2 if leading_order else float(network.parameters(width))
-    finite_width = network.depth / min(widths[:-1])
-    if output is OutputNormalization.NONE:
-        return theorem_2_2(block, outputs=network.outputs, finite_width=finite_width, parameters=parameters)
-    if block.contrast <= _CANCELLED * block.same:
-        raise QuadratureError(
-            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, and has lost its digits: in a network "
-            "this deep all samples look alike"
+    if (output is OutputNormalization.BATCH and samples == 2) or (
+        output is OutputNormalization.LAYER and network.outputs == 2
+    ):
+        return zero_statistics(_name(network, _THEOREM[output]), parameters)
+    if order is None:
+        order = propagate(network, inputs=inputs, samples=samples, method=method)
+    require_possible(require_order(network, order), samples)
+    if hidden is HiddenNormalization.BATCH:
+        return theorem_3_4(network, order, width=width, samples=samples, leading_order=leading_order)
+    require_non_centred(network, order, theorem=_THEOREM[output], width=width, samples=samples)
+    block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
+    expected = readout is None and output in _NEEDED
+    if expected:
+        readout = _expected(network, samples, order)
+    statistics = _apply(network, block, readout, width=width, parameters=parameters, regime=regime)
+    if expected:
+        statistics = replace(statistics, corrections=(*statistics.corrections, *_of_the_law(network, width)))
+    return replace(statistics, theorem=_name(network, statistics.theorem))
+
+
+def _apply(
+    network: Network,
+    block: Exchangeable,
+    readout: ReadoutScales | None,
+    *,
+    width: int,
+    parameters: float,
+    regime: Regime,
+) -> EigenvalueStatistics:
+    """Return what the theorem says that belongs to the normalisation of the outputs."""
+    output, outputs = network.output_normalization, network.outputs
+    finite_width = _finite_width(network, width)
+    if output in (OutputNormalization.MEAN, OutputNormalization.BATCH):
+        require_difference(block)
+    if output is OutputNormalization.MEAN:
+        return theorem_3_3(
+            block, outputs=outputs, width=width, finite_width=finite_width, parameters=parameters, regime=regime
         )
-    return theorem_3_3(
-        block,
-        outputs=network.outputs,
-        width=width,
-        finite_width=finite_width,
-        parameters=parameters,
-        regime=regime,
+    if output is OutputNormalization.BATCH and readout is not None:
+        return equation_19(block, readout, width=width, finite_width=finite_width, parameters=parameters, regime=regime)
+    if output is OutputNormalization.LAYER and readout is not None:
+        return theorem_4_1(block, readout, outputs=outputs, finite_width=finite_width, parameters=parameters)
+    return theorem_2_2(block, outputs=outputs, finite_width=finite_width, parameters=parameters)
+
+
+def _require_theorem(network: Network) -> None:
+    """Refuse the combinations of normalisations that no theorem covers."""
+    hidden, output = network.hidden_normalization, network.output_normalization
+    if hidden is HiddenNormalization.BATCH and output is not OutputNormalization.NONE:
+        raise AssumptionError(
+            "no theorem of the paper covers batch normalisation in the hidden layers with normalised outputs "
+            f"(output_normalization={output!s}); Theorem 3.4 is for output_normalization=none"
+        )
+    if output is OutputNormalization.LAYER and network.outputs == 1:
+        raise AssumptionError(
+            "Theorem 4.1 needs C > 2 outputs: layer normalisation of a single output divides zero by zero"
+        )
+
+
+def _require_readout(output: OutputNormalization, readout: ReadoutScales | None) -> None:
+    """Refuse given scales of another type, and those of which a needed one is not finite and positive."""
+    if readout is None:
+        return
+    if not isinstance(readout, ReadoutScales):
+        raise ParameterError("readout", "a ReadoutScales", repr(readout))
+    for name in _NEEDED.get(output, ()):
+        scale = getattr(readout, name)
+        if not 0 < scale < math.inf:
+            expected = f"scales with a finite {name} > 0, as {output!s} normalisation of the outputs needs it"
+            raise ParameterError("readout", expected, f"{scale:g}")
+
+
+def _expected(network: Network, samples: int, order: OrderParameters) -> ReadoutScales:
+    """Return the expectations of the scales under the limiting law, if those that are needed are finite."""
+    scales = expected_readout_scales(network, samples=samples, order=order)
+    output = network.output_normalization
+    infinite = [what for name, what in _NEEDED[output].items() if not math.isfinite(getattr(scales, name))]
+    if infinite:
+        raise AssumptionError(
+            f"{_THEOREM[output]} needs the scales of the outputs, and these have an infinite expectation under the "
+            f"limiting law with T = {samples}, C = {network.outputs}: {'; '.join(infinite)}. Pass those of one "
+            "network: readout=mf.ReadoutScales.from_outputs(u) for outputs u of shape (T, C), or "
+            "readout=mf.readout_scales(network, samples=.., rng=..) to draw them"
+        )
+    return scales
+
+
+def _of_the_law(network: Network, width: int) -> tuple[Correction, ...]:
+    """Return by how much finite networks differ from the limiting law of the scales: O(L/M) for each 1/sigma^2."""
+    finite_width = _finite_width(network, width)
+    return (
+        Correction("mean", "finite width", finite_width),
+        Correction("second_moment", "finite width", 2 * finite_width),
+        Correction("largest", "finite width", finite_width),
     )
 
 
-def _require_non_centred(kappa: Pair[float], theorem: str) -> None:
-    """Refuse kappa_2 = 0, up to the accuracy of the integrals: then terms beyond the leading order decide."""
-    if kappa.cross <= _ZERO * kappa.same:
-        zero = abs(kappa.cross) <= _ZERO * kappa.same
-        what = "zero to rounding: it is centred, no hidden layer has a bias or a Gaussian mean" if zero else "negative"
-        raise AssumptionError(
-            f"{theorem} needs a non-centred network, kappa_2 > 0, and kappa_2 = {kappa.cross:.1e} (kappa_1 = "
-            f"{kappa.same:.1e}) is {what}. "
-            "Give a hidden layer a bias variance, or an activation whose Gaussian mean is not zero"
-        )
+def _finite_width(network: Network, width: int) -> float:
+    return network.depth / min(network.widths(width)[:-1])
 
 
-def _require_possible(order: OrderParameters, samples: int) -> None:
-    """Refuse overlaps of inputs so negative that T samples cannot all have them."""
-    same, cross = float(order.activity.same[0]), float(order.activity.cross[0])
-    least = -same / (samples - 1) if samples > 1 else -same
-    if cross < least * (1 + 1e-12):
-        raise ParameterError(
-            "inputs", f"such that {samples} samples can have them: cross >= {least:.6g}", f"{cross:.6g}"
-        )
+def _name(network: Network, theorem: str) -> str:
+    """Say which kappas stand in a theorem, where they are not those that it is stated for."""
+    layer_norm = network.hidden_normalization is HiddenNormalization.LAYER
+    if network.output_normalization is OutputNormalization.LAYER:
+        return theorem if layer_norm else f"{theorem} with kappa"
+    return f"{theorem} with kappa'" if layer_norm else theorem

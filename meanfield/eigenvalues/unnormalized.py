@@ -32,18 +32,21 @@ def theorem_2_2(block: Exchangeable, *, outputs: int, finite_width: float, param
 
     Equations: (10), Theorem 2.2
     """
+    mean = outputs * block.trace / parameters
+    second_moment = outputs * block.squared_norm / parameters
+    fluctuating = fluctuations(mean, second_moment, parameters) * finite_width
     corrections = [
         Correction("mean", "finite width", finite_width),
         Correction("second_moment", "finite width", 2 * finite_width),
-        Correction("second_moment", "fluctuations", fluctuations(block, outputs) * finite_width, positive=True),
+        Correction("second_moment", "fluctuations", fluctuating, positive=True),
         Correction("largest", "finite width", finite_width),
         Correction("largest", "overlap fluctuations", block.same / block.cross * finite_width, positive=True),
     ]
     if outputs > 1:
         corrections.append(Correction("largest", "splitting", math.sqrt(outputs * finite_width), positive=True))
     return EigenvalueStatistics(
-        mean=outputs * block.trace / parameters,
-        second_moment=outputs * block.squared_norm / parameters,
+        mean=mean,
+        second_moment=second_moment,
         parameters=parameters,
         largest=Bounds(block.uniform, block.uniform),
         prediction=block.uniform,

@@ -1,0 +1,79 @@
+"""What the theorems assume of a network and its inputs, and what still holds where they do not apply."""
+
+from __future__ import annotations
+
+from ..errors import AssumptionError, ParameterError, QuadratureError
+from ..fim import Exchangeable, dual_block, kappas
+from ..network import Network, OutputNormalization
+from ..order_parameters import OrderParameters
+
+_ZERO = 1e-12
+"""kappa_2 / kappa_1 below this is not told from zero by integrals that are accurate to 1e-13."""
+
+_CANCELLED = 1e-9
+"""A difference of kappas below this, relative to kappa_1, has fewer than three or four digits left."""
+
+
+def require_non_centred(network: Network, order: OrderParameters, *, theorem: str, width: int, samples: int) -> None:
+    """Refuse kappa_2 = 0, where terms beyond the leading order decide, and say what is known there all the same.
+
+    Raises
+    ------
+    AssumptionError
+        For a centred network on inputs without overlap, and for kappa_2 < 0.
+    QuadratureError
+        For kappa_2 > 0 that is lost in rounding.
+    """
+    kappa = kappas(network, order)
+    if float(order.activity.cross[0]) == 0 and network.is_centered:
+        raise AssumptionError(_centred(network, order, theorem, width, samples))
+    if kappa.cross < -_ZERO * kappa.same:
+        raise AssumptionError(
+            f"{theorem} needs a non-centred network, kappa_2 > 0, and kappa_2 = {kappa.cross:.1e} (kappa_1 = "
+            f"{kappa.same:.1e}) is negative: the inputs have a negative overlap. "
+            "Give a hidden layer a bias variance, or an activation whose Gaussian mean is not zero"
+        )
+    if kappa.cross <= _ZERO * kappa.same:
+        raise QuadratureError(
+            f"{theorem} needs kappa_2 > 0. The network is not centred, but kappa_2 = {kappa.cross:.1e} is not told "
+            f"from zero by integrals that are accurate to {_ZERO:g} of kappa_1 = {kappa.same:.1e}; terms beyond the "
+            "leading order decide. Give a hidden layer a larger bias variance"
+        )
+
+
+def require_difference(block: Exchangeable) -> None:
+    """Refuse kappa_1 - kappa_2 that has lost its digits."""
+    if block.contrast <= _CANCELLED * block.same:
+        raise QuadratureError(
+            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, and has lost its digits: in a network "
+            "this deep all samples look alike"
+        )
+
+
+def require_possible(order: OrderParameters, samples: int) -> None:
+    """Refuse overlaps of inputs so negative that T samples cannot all have them."""
+    same, cross = float(order.activity.same[0]), float(order.activity.cross[0])
+    least = -same / (samples - 1) if samples > 1 else -same
+    if cross < least * (1 + 1e-12):
+        raise ParameterError(
+            "inputs", f"such that {samples} samples can have them: cross >= {least:.6g}", f"{cross:.6g}"
+        )
+
+
+def _centred(network: Network, order: OrderParameters, theorem: str, width: int, samples: int) -> str:
+    """Return the message for a centred network, with the numbers that its trace and few samples give."""
+    block = dual_block(network, order, width=width, samples=samples)
+    parameters = network.parameters(width)
+    kept, before = block.trace, "before the outputs are normalised "
+    if network.output_normalization is OutputNormalization.NONE:
+        before = ""
+    elif network.output_normalization is OutputNormalization.MEAN:
+        kept, before = block.centred().trace, ""
+    return (
+        f"{theorem} needs a non-centred network, kappa_2 > 0, and this one is centred: no hidden layer has a bias or a "
+        "Gaussian mean, so that kappa_2 = 0 and terms beyond the leading order decide. Theorems 2.2, 3.1, 3.3 and 4.1 "
+        f"and (19) do not apply. What holds {before}is the mean, which is a trace, m_lambda = "
+        f"{network.outputs * kept / parameters:.4g}, and for T << sqrt(M) alone lambda_max ~ alpha kappa_1 M/T = "
+        f"{block.same:.4g}; the order parameters (mf.propagate) and mf.dual_block hold too. For the theorems, give a "
+        "hidden layer a bias variance, or an activation whose Gaussian mean is not zero"
+    )
