@@ -108,14 +108,14 @@ def readout_scales(
     samples : int
         T >= 1.
     rng : numpy.random.Generator
-        Takes C deviates for what the samples share, then T C more.
+        Takes C deviates for the mean over the samples, then T C for what deviates from it.
     order : OrderParameters, optional
         What :func:`propagate` returned; it is computed for standard inputs if left out.
 
     Raises
     ------
     ParameterError
-        For a number of samples out of range, or outputs whose overlap is negative.
+        For a number of samples out of range.
 
     Equations: (19), (27)
 
@@ -128,12 +128,12 @@ def readout_scales(
     True
     """
     samples = require_integer("samples", samples, at_least=1)
-    variance, shared = _output_law(network, samples, order)
-    if shared < 0:
-        raise ParameterError("order", "such that outputs have an overlap >= 0, to be drawn", f"{shared:.6g}")
-    common = math.sqrt(shared) * rng.standard_normal(network.outputs)
-    own = math.sqrt(variance - shared) * rng.standard_normal((samples, network.outputs))
-    return ReadoutScales.from_outputs(common + own)
+    same, cross = _output_law(network, samples, order)
+    # the mean over the samples and what deviates from it are independent, also for an overlap below zero
+    of_mean = max(0.0, cross + (same - cross) / samples)
+    common = math.sqrt(of_mean) * rng.standard_normal(network.outputs)
+    own = math.sqrt(same - cross) * rng.standard_normal((samples, network.outputs))
+    return ReadoutScales.from_outputs(common + own - own.mean(axis=0))
 
 
 def expected_readout_scales(network: Network, *, samples: int, order: OrderParameters | None = None) -> ReadoutScales:

@@ -20,6 +20,7 @@ CONSTANTS = {
     "level repulsion": 1.5,
     "c0": 1.0,
     "c2": 1.0,
+    "single network": 4.0,
 }
 """A correction is granted this times its size. Measured for L <= 6, C <= 10 and weight variances up to 4."""
 
@@ -46,3 +47,23 @@ def allowed(value: float, corrections: Iterable[Correction]) -> Bounds:
         above += size
         below += 0.0 if correction.positive else size
     return Bounds(value * (1 - below), value * (1 + above) if math.isfinite(above) else math.inf)
+
+
+def allowed_to_one(bounds: Bounds, corrections: Iterable[Correction]) -> Bounds:
+    """Widen bounds by what a single network may be off, in units of sqrt(L/M): four standard deviations of a trace.
+
+    Parameters
+    ----------
+    bounds : Bounds
+        At least 0, and wide enough for a mean over networks.
+    corrections : iterable of Correction
+        Of which "finite width" has the size L/M.
+
+    Examples
+    --------
+    >>> allowed_to_one(Bounds(1.0, 2.0), [Correction("largest", "finite width", 0.01)])
+    Bounds(lower=0.6, upper=2.8)
+    """
+    size = max((c.size for c in corrections if c.name == "finite width"), default=0.0)
+    off = CONSTANTS["single network"] * math.sqrt(size)
+    return Bounds(bounds.lower * max(0.0, 1 - off), bounds.upper * (1 + off))

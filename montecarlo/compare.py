@@ -20,12 +20,12 @@ from meanfield import (
 )
 from meanfield.eigenvalues import Correction
 
-from .allowance import CONSTANTS, allowed
+from .allowance import CONSTANTS, allowed, allowed_to_one
 from .comparison import Comparison, Row
 from .ensemble import Ensemble
 
-OWN = ", own scales"
-"""Ends the name of a quantity whose theory takes from each network what its normalised outputs divide by."""
+OWN = " / own theory"
+"""Ends the name of a quantity that is relative to the theory for each network's own scales (to its lower bound)."""
 
 
 def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensemble: Ensemble[Any]) -> Comparison:
@@ -34,10 +34,11 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
     no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of what the theory leaves out, and by
     chance (with a probability of 1 in 1000, by Student's t); where what is left out may double the theory the verdict
-    is "undecided". A bound shows whether every single network is inside, up to an estimate of an omitted c2. A theory
-    whose missing terms are as large as itself and not negative is a lower bound, of the mean.
+    is "undecided". A bound shows whether the measured mean is inside, up to chance and an estimate of an omitted c2,
+    and every single network, up to 4 sqrt(L/M) by which one may be off. A theory whose missing terms are as large as
+    itself and not negative is a lower bound.
 
-    With normalised outputs the theory is compared as it is, and then, in rows named ".., own scales", with Q1, Q2 or
+    With normalised outputs the theory is compared as it is, and then, in rows named ".. / own theory", with Q1, Q2 or
     eta_1, eta_2, eta_3 taken from each network: see :func:`compare_own_scales`.
 
     Parameters
@@ -95,7 +96,7 @@ def compare_own_scales(
 
     The scales Q1, Q2 of (19) and eta_1, eta_2, eta_3 of (27) belong to one network: for few samples or outputs they
     vary so much that their expectations diverge, and means over networks say little. Given them, the theory makes a
-    statement on each network. The standard error is that of the differences, network by network.
+    statement on each network, and each is measured in units of its theory: of its value, or of its lower bound.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def compare_own_scales(
     Returns
     -------
     Comparison
-        Its quantities are named "m_lambda, own scales" and so on.
+        Its quantities are named "m_lambda / own theory" and so on; what the theory has as zero stays as it is.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def compare_own_scales(
         )
         for member in members
     ]
-    return Comparison(len(members), tuple(_eigenvalue_rows(theories, members, OWN)))
+    return Comparison(len(members), tuple(_eigenvalue_rows(theories, members, own=True)))
 
 
 def _members(ensemble: Ensemble[Any], kind: type) -> Sequence[Any]:
@@ -157,24 +158,31 @@ def _require_same_network(theory: EigenvalueStatistics, ensemble: Ensemble[Any])
 
 
 def _eigenvalue_rows(
-    theories: Sequence[EigenvalueStatistics], members: Sequence[EigenvalueStatistics], suffix: str = ""
+    theories: Sequence[EigenvalueStatistics], members: Sequence[EigenvalueStatistics], *, own: bool = False
 ) -> Iterator[Row]:
     """Compare each member with its theory."""
     if not math.isnan(theories[0].mean):
         measured = [member.mean for member in members]
-        yield _equality("m_lambda" + suffix, "mean", [t.mean for t in theories], theories, measured)
+        yield _equality("m_lambda", "mean", [t.mean for t in theories], theories, measured, own)
         measured = [member.second_moment for member in members]
-        yield _equality("s_lambda" + suffix, "second_moment", [t.second_moment for t in theories], theories, measured)
+        yield _equality("s_lambda", "second_moment", [t.second_moment for t in theories], theories, measured, own)
     measured = [member.largest.lower for member in members]
     predictions = [t.prediction for t in theories if t.prediction is not None]
     if predictions:
-        yield _equality("lambda_max" + suffix, "largest", predictions, theories, measured)
+        yield _equality("lambda_max", "largest", predictions, theories, measured, own)
         return
-    granted = [Bounds(t.largest.lower, allowed(t.largest.upper, _corrections(t, "largest")).upper) for t in theories]
-    outside = None
-    if suffix or theories[0].readout is None:  # bounds from expectations are none for a single network
-        outside = sum(value not in bounds for value, bounds in zip(measured, granted, strict=True))
-    yield _row("lambda_max" + suffix, [t.largest for t in theories], measured, granted, outside)
+    granted = [_granted(t) for t in theories]
+    outside = 0
+    if own or theories[0].readout is None:  # bounds from expectations are none for a single network
+        for value, bounds, t in zip(measured, granted, theories, strict=True):
+            outside += value not in allowed_to_one(bounds, _corrections(t, "largest"))
+    yield _row("lambda_max", [t.largest for t in theories], measured, granted, own, outside)
+
+
+def _granted(theory: EigenvalueStatistics) -> Bounds:
+    """Widen the bounds of lambda_max by what the theory leaves out."""
+    corrections = _corrections(theory, "largest")
+    return Bounds(allowed(theory.largest.lower, corrections).lower, allowed(theory.largest.upper, corrections).upper)
 
 
 def _equality(
@@ -183,6 +191,7 @@ def _equality(
     values: Sequence[float],
     theories: Sequence[EigenvalueStatistics],
     measured: Sequence[float],
+    own: bool,
 ) -> Row:
     granted = [allowed(value, _corrections(t, field)) for value, t in zip(values, theories, strict=True)]
     # terms as large as the quantity, and not negative: what the theory has is a lower bound
@@ -190,7 +199,7 @@ def _equality(
         Bounds(value, value if math.isfinite(interval.upper) else math.inf)
         for value, interval in zip(values, granted, strict=True)
     ]
-    return _row(quantity, bounds, measured, granted)
+    return _row(quantity, bounds, measured, granted, own)
 
 
 def _eigenspace_rows(theory: Eigenspace, members: Sequence[Eigenspace]) -> Iterator[Row]:
@@ -224,12 +233,20 @@ def _row(
     theory: Sequence[Bounds],
     measured: Sequence[float],
     granted: Sequence[Bounds],
-    outside: int | None = None,
+    own: bool = False,
+    outside: int = 0,
 ) -> Row:
-    """Average over the members; the theory is one for all of them, or one for each."""
+    """Average over the members; the theory is one for all, or one for each, relative to which they are taken."""
     values = np.asarray(measured, dtype=np.float64)
-    lower = np.array([bounds.lower for bounds in theory])
-    standard_error = float(np.std(values - lower, ddof=1)) / math.sqrt(values.size)
+    if own and all(bounds.lower > 0 for bounds in theory):
+        quantity += OWN
+        scales = [bounds.lower for bounds in theory]
+        values = values / scales
+        theory, granted = (
+            [Bounds(b.lower / scale, b.upper / scale) for b, scale in zip(bounds, scales, strict=True)]
+            for bounds in (theory, granted)
+        )
+    standard_error = float(values.std(ddof=1)) / math.sqrt(values.size)
     return Row(quantity, _mean(theory), float(values.mean()), standard_error, values.size, _mean(granted), outside)
 
 

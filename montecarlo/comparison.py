@@ -29,8 +29,8 @@ class Row:
     """How many there were."""
     allowed: Bounds
     """Where the terms that the theory leaves out may put the measurement."""
-    outside: int | None = None
-    """For bounds that hold for each network: how many members are outside what is allowed; None if a mean is judged."""
+    outside: int = 0
+    """Of bounds that hold for each network: how many members are outside, beyond what one network may be off."""
 
     @property
     def is_equality(self) -> bool:
@@ -54,13 +54,7 @@ class Row:
 
     @property
     def interval(self) -> Bounds:
-        """Where the measured mean must be.
-
-        It is ``allowed``, widened for chance where a mean is judged: by 3.6 standard errors for 40 members, by 13 for 4
-        (Student's t).
-        """
-        if self.outside is not None:
-            return self.allowed
+        """``allowed``, widened for chance: by 3.6 standard errors for 40 members, by 13 for 4 (Student's t)."""
         slack = float(special.stdtrit(self.members - 1, 1 - _CHANCE / 2)) * self.standard_error
         slack += 1e-12 * abs(self.measured)
         return Bounds(self.allowed.lower - slack, self.allowed.upper + slack)

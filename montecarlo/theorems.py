@@ -15,6 +15,8 @@ from meanfield import (
     EigenvalueStatistics,
     Network,
     OrderParameters,
+    OutputNormalization,
+    Regime,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
@@ -156,11 +158,19 @@ def try_claims(
     return tuple(findings)
 
 
-def theory_of(experiment: Trial) -> EigenvalueStatistics | OrderParameters | Eigenspace | None:
+def theory_of(
+    experiment: Trial, *, regime: Regime | str = Regime.AUTO, leading_order: bool = False
+) -> EigenvalueStatistics | OrderParameters | Eigenspace | None:
     """Return what the theory predicts for an experiment.
 
-    None where it depends on the scales of normalised outputs and these have no expectation (Theorem 4.1 with few
-    outputs): then every network needs its own.
+    None where it depends on the scales of normalised outputs and these have no expectation, (19) with few samples and
+    Theorem 4.1 with few outputs: then every network needs its own, :func:`compare_own_scales`.
+
+    Parameters
+    ----------
+    experiment : one of the four experiments
+    regime, leading_order
+        As for :func:`meanfield.eigenvalue_statistics`; what is not an eigenvalue has neither.
     """
     network, width, samples = experiment.network, experiment.width, experiment.samples
     if isinstance(experiment, OrderParameterExperiment):
@@ -168,12 +178,15 @@ def theory_of(experiment: Trial) -> EigenvalueStatistics | OrderParameters | Eig
     if isinstance(experiment, EigenspaceExperiment):
         return eigenspace(network, width=width, samples=samples)
     if isinstance(experiment, LastLayerExperiment):
-        return last_layer_statistics(network, width=width, samples=samples)
+        return last_layer_statistics(network, width=width, samples=samples, leading_order=leading_order)
+    chosen: dict[str, Any] = {"width": width, "samples": samples, "regime": regime, "leading_order": leading_order}
     try:
-        return eigenvalue_statistics(network, width=width, samples=samples)
+        return eigenvalue_statistics(network, **chosen)
     except AssumptionError:
+        if network.output_normalization not in (OutputNormalization.BATCH, OutputNormalization.LAYER):
+            raise
         drawn = readout_scales(network, samples=samples, rng=np.random.default_rng(0))
-        eigenvalue_statistics(network, width=width, samples=samples, readout=drawn)  # whether that is what it lacks
+        eigenvalue_statistics(network, **chosen, readout=drawn)  # raises again, unless the scales are what was lacking
         return None
 
 

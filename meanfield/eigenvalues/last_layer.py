@@ -98,9 +98,11 @@ def last_layer_statistics(
     uniform = samples == 1 or block.uniform >= block.contrast
     largest = block.uniform if uniform else block.contrast
     finite_width = network.depth / min(widths[:-1])
-    # the C blocks are exactly equal, and nothing fluctuates between them
-    fluctuating = fluctuations(mean, second_moment, parameters) / network.outputs * finite_width
-    raised = Correction("largest", "level repulsion", math.sqrt(samples * finite_width), positive=True)
+    # The C blocks are exactly equal, and nothing fluctuates between them. Within them the overlaps of one layer
+    # fluctuate with those of all layers below, where F averages over the layers: by twice as much.
+    fluctuating = 2 * fluctuations(mean, second_moment, parameters) / network.outputs * finite_width
+    aspect = samples * finite_width  # the edge of a product of L Wishart matrices, (1 + sqrt(T/M))^2 for one
+    raised = Correction("largest", "level repulsion", math.sqrt(aspect) + aspect, positive=True)
     if uniform and samples > 1:
         size = block.same / block.uniform * samples * finite_width
         raised = Correction("largest", "overlap fluctuations", size, positive=True)

@@ -8,16 +8,24 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from meanfield import Network, Regime, __version__, eigenvalue_statistics, propagate
+from meanfield import Network, Regime, __version__
 from meanfield.cli import network_options
-from meanfield.errors import require_integer
+from meanfield.errors import ParameterError, require_integer
 from meanfield.records import plain
 
-from ..compare import compare
+from ..compare import compare, compare_own_scales
 from ..dual import MEMORY_LIMIT
-from ..ensemble import run_ensemble
-from ..experiments import EigenvalueExperiment, OrderParameterExperiment
+from ..ensemble import Ensemble, run_ensemble
+from ..experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+from ..theorems import theory_of
 from .options import ensemble_options, pool
+
+_EXPERIMENTS: dict[str, Any] = {
+    "eigenvalues": EigenvalueExperiment,
+    "order-parameters": OrderParameterExperiment,
+    "eigenspace": EigenspaceExperiment,
+    "last-layer": LastLayerExperiment,
+}
 
 
 @click.command("compare")
@@ -25,7 +33,15 @@ from .options import ensemble_options, pool
 @click.option("--width", type=int, default=200, show_default=True, help="M, the width.")
 @click.option("--samples", type=int, help="T, the number of samples.  [default: the width]")
 @click.option("--members", type=int, default=20, show_default=True, help="How many networks to sample.")
-@click.option("--order-parameters", is_flag=True, help="Compare order parameters instead of eigenvalues.")
+@click.option(
+    "--of",
+    "what",
+    type=click.Choice(list(_EXPERIMENTS)),
+    default="eigenvalues",
+    show_default=True,
+    help="What to compare: eigenvalues of F, order parameters, the eigenspace of Theorem 3.1, or the last layer's "
+    "block of F (Theorem 3.4).",
+)
 @click.option(
     "--regime",
     type=click.Choice([str(choice) for choice in Regime]),
@@ -42,7 +58,7 @@ def compare_command(
     width: int,
     samples: int | None,
     members: int,
-    order_parameters: bool,
+    what: str,
     regime: str,
     leading_order: bool,
     memory_limit: float,
@@ -60,27 +76,27 @@ def compare_command(
     Examples:
       montecarlo compare --activation tanh --weight-variance 3 --bias-variance 0.64 --width 400
       montecarlo compare --output-normalization mean --width 400 --samples 10 --members 50
-      montecarlo compare --order-parameters --width 1000 --samples 20
+      montecarlo compare --hidden-normalization layer --output-normalization layer --outputs 4
+      montecarlo compare --of order-parameters --width 1000 --samples 20
     """
     samples = width if samples is None else samples
     require_integer("members", members, at_least=2)
     require_integer("seed", seed, at_least=0, at_most=None)
-    theory: Any
-    experiment: Any
-    if order_parameters:
-        experiment = OrderParameterExperiment(network, width, samples, memory_limit=memory_limit)
-        theory = propagate(network)
-    else:
-        experiment = EigenvalueExperiment(network, width, samples, memory_limit=memory_limit)
-        theory = eigenvalue_statistics(
-            network, width=width, samples=samples, regime=regime, leading_order=leading_order
-        )
+    if what != "eigenvalues" and (regime != "auto" or leading_order):
+        raise ParameterError("of", "eigenvalues with --regime or --leading-order", what)
+    experiment = _EXPERIMENTS[what](network, width, samples, memory_limit=memory_limit)
+    theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
     with (
         pool(min(workers, members)) as executor,
         tqdm(total=members, unit="network", leave=False, disable=None) as bar,
     ):
-        ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=bar.update)
-    comparison = compare(theory, ensemble)
+        ensemble: Ensemble[Any] = run_ensemble(
+            experiment, members=members, seed=seed, executor=executor, progress=bar.update
+        )
+    if theory is None:
+        comparison = compare_own_scales(ensemble, regime=regime, leading_order=leading_order)
+    else:
+        comparison = compare(theory, ensemble)
     if as_json:
         record = {
             "version": __version__,
@@ -95,7 +111,13 @@ def compare_command(
         }
         click.echo(json.dumps(record, indent=2))
         return
-    if not order_parameters:
-        regime_line = f", {theory.regime}" if theory.regime else ""
-        click.echo(f"{theory.theorem}{regime_line}; {members} networks, M = {width}, T = {samples}\n")
+    click.echo(f"{_rests_on(theory)}; {members} networks, M = {width}, T = {samples}\n")
     click.echo(str(comparison))
+
+
+def _rests_on(theory: Any) -> str:
+    if theory is None:
+        return "the scales of normalised outputs have no expectation here: each network with its own"
+    theorem = getattr(theory, "theorem", "order parameters")
+    regime = getattr(theory, "regime", "")
+    return f"{theorem}, {regime}" if regime else str(theorem)

@@ -27,7 +27,7 @@ def paper_command(width: int, members: int, workers: int, seed: int, output: Pat
     """Put every theorem of the paper to the test: theory, experiment and verdict, line by line.
 
     An equality "agrees" if the mean over the networks is within what the theory leaves out (its order is known) and
-    chance; bounds are "inside" if every single network is. "own scales" takes from each network what its normalised
+    chance; bounds are "inside" if every single network is. "own theory" takes from each network what its normalised
     outputs divide by, Q1, Q2 of (19) or eta_1, eta_2, eta_3 of (27); without it they are expectations.
 
     \b

@@ -48,7 +48,7 @@ def test_compare(montecarlo: Command) -> None:
 
 
 def test_compare_order_parameters(montecarlo: Command) -> None:
-    _, out, _ = montecarlo("compare", "--order-parameters", "--width", "50", "--members", "3", "--workers", "2")
+    _, out, _ = montecarlo("compare", "--of", "order-parameters", "--width", "50", "--members", "3", "--workers", "2")
     assert "qtilde^1_st" in out
 
 
@@ -104,7 +104,11 @@ def test_the_drawn_figure_holds_the_data() -> None:
         (("compare", "--width", "1000000", "--samples", "3"), 2, "'--memory-limit': it must be at least the"),
         (("compare", "--seed", "-1"), 2, "'--seed': it must be an integer >= 0, got -1"),
         (("compare", "--memory-limit", "0.0001"), 2, "'--memory-limit'"),
-        (("compare", "--samples", "1", "--order-parameters"), 2, "'--samples': it must be an integer >= 2, got 1"),
+        (
+            ("compare", "--samples", "1", "--of", "order-parameters"),
+            2,
+            "'--samples': it must be an integer >= 2, got 1",
+        ),
         (("compare", "--activation", "tanh"), 1, "non-centred"),
         (("figure", "1", "--widths", "10,a"), 2, "'--widths': it must be integers >= 2 separated by commas"),
         (("figure", "1", "--widths", "10,1"), 2, "'--widths'"),
