@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import oracles
 import pytest
@@ -136,13 +138,19 @@ def test_what_has_no_spread_is_refused() -> None:
         sweep(single.normalized(hidden="layer", output="none"), width=1)
 
 
-def test_memory_of_a_sweep() -> None:
-    """What is kept is counted exactly, but for one array of the adjoint with batch normalisation."""
-    for hidden in ("none", "batch", "layer"):
-        network = NETWORK.normalized(hidden=hidden)
-        result = sweep(network)
-        finite = result.finite_network
-        arrays = [*finite.weights, *finite.biases, *result.h, *result.u, *result.delta]
-        entries = sum(array.size for array in arrays)
-        counted = sweep_memory(network, 12, 5) * 2**30 / 8
-        assert entries <= counted <= 1.35 * entries
+@pytest.mark.parametrize(("hidden", "width", "samples"), [("none", 200, 200), ("batch", 200, 40), ("layer", 200, 200)])
+def test_memory_is_predicted(hidden: str, width: int, samples: int) -> None:
+    network = NETWORK.normalized(hidden=hidden, output="batch")
+    rng = np.random.default_rng(0)
+    tracemalloc.start()
+    finite = mc.sample_network(network, width=width, rng=rng)
+    inputs = mc.sample_inputs(network, width=width, samples=samples, rng=rng)
+    tracemalloc.reset_peak()
+    result = mc.propagate(finite, inputs)
+    held, peak = tracemalloc.get_traced_memory()
+    assert 0.8 < peak / 2**30 / sweep_memory(network, width, samples) < 1.2
+    tracemalloc.reset_peak()
+    mc.dual_gram(result)
+    of_gram = tracemalloc.get_traced_memory()[1] - held
+    tracemalloc.stop()
+    assert of_gram / 2**30 < 1.2 * mc.gram_memory(outputs=3, samples=samples, hidden=hidden)
