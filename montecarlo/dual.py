@@ -33,7 +33,7 @@ def gram_memory(*, outputs: int, samples: int, hidden: HiddenNormalization | str
     >>> round(gram_memory(outputs=1, samples=1000), 3)
     0.022
     """
-    slab = max(_SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
+    slab = 2 * max(_SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
     return 8 * (2 * (outputs * samples) ** 2 + samples**2 + slab) / 2**30
 
 

@@ -131,6 +131,58 @@ def jacobian(
     return np.array(rows)
 
 
+def normalised(u: NDArray[np.float64], choice: str) -> NDArray[np.float64]:
+    """Normalise (T, M) values unit by unit or sample by sample."""
+    if choice == "none":
+        return u
+    if choice == "mean":
+        return np.stack([column - sum(column) / len(column) for column in u.T], axis=1)
+    if choice == "batch":
+        return np.stack([(column - np.mean(column)) / np.std(column) for column in u.T], axis=1)
+    return np.stack([(row - np.mean(row)) / np.std(row) for row in u])
+
+
+def from_layer(
+    finite: mc.FiniteNetwork, layer: int, u: NDArray[np.float64], parameters: list[NDArray[np.float64]] | None = None
+) -> NDArray[np.float64]:
+    """u^L, not normalised, from the pre-activations u^l of a layer l >= 1; parameters: all weights, then all biases."""
+    network, depth = finite.network, finite.network.depth
+    parameters, u = [*finite.weights, *finite.biases] if parameters is None else parameters, u.copy()
+    for l in range(layer, depth):
+        h = network.activations[l - 1](normalised(u, network.hidden_normalization))
+        u = np.einsum("ij,tj->ti", parameters[l], h) + np.outer(np.ones(len(h)), parameters[depth + l])
+    return u
+
+
+def forward(
+    finite: mc.FiniteNetwork, inputs: NDArray[np.float64], parameters: list[NDArray[np.float64]] | None = None
+) -> NDArray[np.float64]:
+    """Return the normalised outputs, (T, C); parameters: all weights, then all biases."""
+    parameters = [*finite.weights, *finite.biases] if parameters is None else parameters
+    first = np.stack([parameters[0] @ x + parameters[finite.network.depth] for x in inputs])
+    return normalised(from_layer(finite, 1, first, parameters), finite.network.output_normalization)
+
+
+def gradients(finite: mc.FiniteNetwork, inputs: NDArray[np.float64], *, biases: bool = True) -> NDArray[np.float64]:
+    """R of (S.1) for the normalised outputs, P x CT, by central differences of the plain forward pass."""
+    parameters = [array.copy() for array in (*finite.weights, *finite.biases)]
+    free = parameters if biases else parameters[: finite.network.depth]
+    differences = jacobian(lambda _: forward(finite, inputs, parameters), free)
+    return np.asarray(np.swapaxes(differences, 1, 2).reshape(len(differences), -1) / np.sqrt(len(inputs)))
+
+
+def hessian_at_zero_error(finite: mc.FiniteNetwork, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differentiate E = (1/2T) sum_t |y(t) - f(t)|^2 twice where y = f: differences of grad E, and for it of f."""
+    samples, labels = len(inputs), forward(finite, inputs)
+    parameters = [array.copy() for array in (*finite.weights, *finite.biases)]
+
+    def gradient(_: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        slopes = jacobian(lambda _: forward(finite, inputs, parameters), parameters)
+        return np.asarray(np.einsum("ptk,tk->p", slopes, forward(finite, inputs, parameters) - labels) / samples)
+
+    return jacobian(gradient, parameters)
+
+
 def dual_gram(sweep: mc.Sweep, *, biases: bool) -> NDArray[np.float64]:
     """F* entry by entry of the formula: (S.8)-(S.9), then G on both sides for mean subtraction."""
     samples, outputs = sweep.outputs.shape
@@ -139,7 +191,7 @@ def dual_gram(sweep: mc.Sweep, *, biases: bool) -> NDArray[np.float64]:
         total += np.einsum("ksi,jti->ksjt", delta, delta) * (h @ h.T + biases)[:, None, :] / samples
     if sweep.finite_network.network.output_normalization == "mean":
         g = np.eye(samples) - 1 / samples
-        total = np.einsum("rs,ksjt,tu->krju", g, total, g)
+        total = np.einsum("rs,ksjt,tu->krju", g, total, g, optimize=True)
     return total.reshape(outputs * samples, outputs * samples)
 
 

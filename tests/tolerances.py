@@ -17,6 +17,12 @@ ROUNDING = 1e-13
 LINEAR_ALGEBRA = 1e-11
 """Of eigenvalues and Gram matrices by two routes, relative to the largest: rounding times the size."""
 
+NOT_SYMMETRIC = 1e-10
+"""Of the eigenvalues of Q F*_m, a product that is not symmetric, relative to the largest: ill-conditioned by ten."""
+
+EXACT_ZERO = 1e-20
+"""Of the norm of a Gram that vanishes for every network, relative to that without normalisation: rounding, squared."""
+
 DIFFERENCES = 1e-6
 """Of derivatives by central differences with a step of 1e-5: the truncation is 1e-10, the rounding 1e-11/1e-5."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from problems import MIXED_NETWORKS, RELU, TANH, sweep
-from tolerances import ROUNDING
+from tolerances import ROUNDING, SIGMAS
 
 import meanfield as mf
 import montecarlo as mc
@@ -27,6 +29,71 @@ def test_measured_order_parameters_are_the_averages_of_their_definition() -> Non
         cross = np.mean([delta[k, s] @ delta[k, t] for k in range(3) for s, t in pairs])
         assert order.backward.same[l] == pytest.approx(same, rel=ROUNDING)
         assert order.backward.cross[l] == pytest.approx(cross, rel=ROUNDING, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("hidden", ["none", "batch", "layer"])
+def test_means_and_spread_are_those_of_single_samples_and_pairs(hidden: str) -> None:
+    network = MIXED_NETWORKS["variances by layer"].normalized(hidden=hidden, output="layer")
+    result = sweep(network)
+    order, spread = mc.measure_order_parameters(result), mc.measure_spread(result)
+    pairs = [(s, t) for s in range(5) for t in range(5) if s != t]
+
+    def check(mean: mf.Pair[Any], deviation: mf.Pair[Any], l: int, x: Any, units: int) -> None:
+        """Compare with loops over arrays of shape (outputs, T, M)."""
+        same = [y[t] @ y[t] / units for y in x for t in range(5)]
+        cross = [y[s] @ y[t] / units for y in x for s, t in pairs]
+        for expected, values in ((mean.same, same), (mean.cross, cross)):
+            assert expected[l] == pytest.approx(np.mean(values), rel=ROUNDING, abs=ROUNDING)
+        for expected, values in ((deviation.same, same), (deviation.cross, cross)):
+            assert expected[l] == pytest.approx(np.std(values), rel=ROUNDING, abs=ROUNDING)
+
+    for l in range(network.depth):
+        h, u = result.h[l], result.u[l]
+        check(order.activity, spread.activity, l, h[None], h.shape[1])
+        check(order.preactivation, spread.preactivation, l, u[None], u.shape[1])
+        if hidden != "batch":
+            check(order.backward, spread.backward, l, result.delta[l], 1)
+    if hidden == "batch":
+        assert order.sensitivity is None
+        assert spread.sensitivity is None
+        with pytest.raises(mf.AssumptionError, match="no backward order parameters"):
+            _ = order.backward
+
+
+@pytest.mark.parametrize("hidden", ["batch", "layer"])
+def test_normalised_networks_meet_the_theory_at_width_1000(hidden: str) -> None:
+    """(S.66), (S.74) and (S.87), within chance and the O(L/M) that finite networks differ by."""
+    samples, members, width = 6, 16, 1000
+    for network in (RELU.normalized(hidden=hidden), TANH.normalized(hidden=hidden)):
+        theory = mf.propagate(network, samples=samples)
+        ensemble = mc.run_ensemble(mc.OrderParameterExperiment(network, width, samples), members=members, seed=2)
+        for field in ("activity", "preactivation", *(["sensitivity"] if hidden == "layer" else [])):
+            for part in ("same", "cross"):
+                values = np.array([getattr(getattr(member, field), part) for member in ensemble.members])
+                error = values.std(axis=0, ddof=1) / np.sqrt(members)
+                expected = getattr(getattr(theory, field), part)
+                scale = getattr(theory, field).same * network.depth / width
+                assert (np.abs(values.mean(axis=0) - expected) <= SIGMAS * error + scale).all(), (field, part)
+
+
+def test_spread_shrinks_with_the_square_root_of_the_width() -> None:
+    """(S.4): the values of single samples and pairs differ from the limit by O(1/sqrt(M))."""
+    widths = np.array([50, 200, 800])
+    for network in (RELU, TANH.normalized(hidden="layer"), TANH.normalized(hidden="batch")):
+        logarithms = []
+        for width in widths:
+            spreads = []
+            for seed in range(10):
+                rng = np.random.default_rng([seed, width])
+                finite = mc.sample_network(network, width=int(width), rng=rng)
+                result = mc.propagate(finite, mc.sample_inputs(network, width=int(width), samples=20, rng=rng))
+                spreads.append(mc.measure_spread(result).activity.cross[-1])
+            logarithms.append(np.log(spreads))
+        x = np.log(widths) - np.log(widths).mean()
+        slope = x @ np.mean(logarithms, axis=1) / (x @ x)
+        error = np.sqrt(x**2 @ np.var(logarithms, axis=1, ddof=1) / 10) / (x @ x)
+        assert error < 0.05
+        assert abs(slope + 0.5) < SIGMAS * error
 
 
 @pytest.mark.parametrize(
@@ -57,7 +124,8 @@ def test_deviations_shrink_with_the_square_root_of_the_width() -> None:
 
 
 def test_one_sample_has_no_overlap() -> None:
-    with pytest.raises(mf.ParameterError, match="samples must be at least 2"):
-        mc.measure_order_parameters(sweep(RELU, samples=1))
+    for measure in (mc.measure_order_parameters, mc.measure_spread):
+        with pytest.raises(mf.ParameterError, match="samples must be at least 2"):
+            measure(sweep(RELU, samples=1))
     with pytest.raises(mf.ParameterError, match="samples must be an integer >= 2"):
         mc.OrderParameterExperiment(RELU, width=10, samples=1)
