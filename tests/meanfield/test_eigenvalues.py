@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
-from problems import MIXED_NETWORKS, RELU, RELU_BIASED, TANH
+from problems import MIXED_NETWORKS, RELU, RELU_BIASED, TANH, sweep
 from tolerances import KAPPA, LINEAR_ALGEBRA, ROUNDING
 
 import meanfield as mf
+import montecarlo as mc
 from meanfield.records import plain
+from montecarlo.allowance import CONSTANTS
 
 
 def test_theorem_2_2_as_printed() -> None:
@@ -56,10 +59,11 @@ def test_bounds_of_the_published_comparison(network: mf.Network, lower: float, u
     assert statistics.largest.upper == pytest.approx(upper, rel=5e-3)
 
 
+@pytest.mark.parametrize("hidden", ["none", "layer"])
 @pytest.mark.parametrize("output", ["none", "mean"])
 @pytest.mark.parametrize("leading_order", [True, False])
-def test_statistics_are_those_of_the_explicit_matrix(output: str, leading_order: bool) -> None:
-    network = MIXED_NETWORKS["variances by layer"].normalized(output=output)
+def test_statistics_are_those_of_the_explicit_matrix(hidden: str, output: str, leading_order: bool) -> None:
+    network = MIXED_NETWORKS["variances by layer"].normalized(hidden=hidden, output=output)
     samples, width = 12, 40
     order = mf.propagate(network)
     widths = network.widths(width)
@@ -111,6 +115,119 @@ def test_the_regime_is_decided_and_said(samples: int, regime: str, theorem: str,
     statistics = mf.eigenvalue_statistics(TANH.normalized(output="mean"), width=100, samples=samples, regime=regime)
     assert (statistics.theorem, statistics.regime) == (theorem, said)
     assert said in str(statistics)
+
+
+@pytest.mark.parametrize("output", ["none", "mean", "batch", "layer"])
+@pytest.mark.parametrize("hidden", ["none", "batch", "layer"])
+@pytest.mark.parametrize("phi", [mf.relu, mf.tanh])
+def test_every_combination_has_statistics_or_says_why_not(phi: mf.Activation, hidden: str, output: str) -> None:
+    network = mf.Network.uniform(
+        phi,
+        depth=3,
+        weight_variance=2.0,
+        bias_variance=0.2,
+        outputs=8,
+        hidden_normalization=hidden,
+        output_normalization=output,
+    )
+    theorems = {"none": "Theorem 2.2", "mean": "Theorem 3.3 (ii)", "batch": "Eq. (19)", "layer": "Theorem 4.1"}
+    if hidden == "batch" and (output != "none" or phi is mf.tanh):
+        what = r"Theorem 3\.4 needs" if output == "none" else f"no theorem .* \\(output_normalization={output}\\)"
+        with pytest.raises(mf.AssumptionError, match=what):
+            mf.eigenvalue_statistics(network, width=100, samples=20)
+        return
+    statistics = mf.eigenvalue_statistics(network, width=100, samples=20)
+    if hidden == "batch":
+        assert statistics.theorem == "Theorem 3.4"
+    else:
+        suffix = {("none", True): " with kappa", ("layer", False): " with kappa'"}.get((hidden, output == "layer"), "")
+        assert statistics.theorem == theorems[output] + suffix
+        assert statistics.mean > 0
+        assert statistics.second_moment > 0
+    assert 0 < statistics.largest.lower <= statistics.largest.upper
+    assert (statistics.readout is not None) == (output in ("batch", "layer"))
+    assert all(correction.name in CONSTANTS for correction in statistics.corrections)
+    report = mf.analyse(network, width=100, samples=20)
+    assert (report.kappa is None) == (hidden == "batch")
+    assert report.kappa is None or report.kappa == mf.kappas(network)
+    assert plain(report.statistics) == plain(statistics)
+    assert ("kappa_1, kappa_2" in str(report)) == (hidden != "batch")
+    assert ("eta_3^2 = " in str(report)) == (output in ("batch", "layer"))
+    json.dumps(plain(report))
+
+
+def test_a_readout_is_handed_on_by_analyse() -> None:
+    network = TANH.normalized(output="batch")
+    scales = mf.readout_scales(network, samples=5, rng=np.random.default_rng(0))
+    report = mf.analyse(network, width=100, samples=5, readout=scales)
+    assert report.statistics == mf.eigenvalue_statistics(network, width=100, samples=5, readout=scales)
+    assert report.statistics.readout == scales
+    # where nothing is divided by, it is not used
+    assert mf.eigenvalue_statistics(TANH, width=100, samples=5, readout=scales) == mf.eigenvalue_statistics(
+        TANH, width=100, samples=5
+    )
+
+
+def test_few_samples_of_centred_networks() -> None:
+    # what the message says still holds, holds
+    network = mf.Network.uniform(mf.tanh, depth=2, weight_variance=1.5)
+    width, samples = 2000, 3
+    with pytest.raises(mf.AssumptionError) as raised:
+        mf.eigenvalue_statistics(network, width=width, samples=samples)
+    message = str(raised.value)
+    assert "Theorems 2.2, 3.1, 3.3 and 4.1 and (19) do not apply" in message
+    said = re.search(r"m_lambda = ([\d.e-]+), .* lambda_max ~ alpha kappa_1 M/T = ([\d.]+);", message)
+    assert said is not None
+    members = [mc.measure_eigenvalues(sweep(network, width=width, samples=samples, seed=seed)) for seed in range(6)]
+    fluctuation = math.sqrt(samples * network.depth / width)  # level repulsion, which raises the largest
+    mean = np.mean([member.mean for member in members])
+    largest = np.mean([member.largest.lower for member in members])
+    assert mean == pytest.approx(float(said[1]), rel=fluctuation)
+    assert 1 - fluctuation < largest / float(said[2]) < 1 + 2 * fluctuation
+    # after mean subtraction the trace has the factor 1 - 1/T; before other normalisations it is said to be before
+    with pytest.raises(mf.AssumptionError, match=r"What holds is the mean") as raised:
+        mf.eigenvalue_statistics(network.normalized(output="mean"), width=width, samples=samples)
+    reduced = re.search(r"m_lambda = ([\d.e-]+),", str(raised.value))
+    assert reduced is not None
+    assert float(reduced[1]) == pytest.approx(float(said[1]) * 2 / 3, rel=1e-3)  # four digits are printed
+    with pytest.raises(mf.AssumptionError, match=r"What holds before the outputs are normalised is the mean"):
+        mf.eigenvalue_statistics(network.normalized(output="batch"), width=width, samples=samples)
+
+
+def test_which_biases_leave_a_network_centred() -> None:
+    def network(*biases: float, hidden: str = "none") -> mf.Network:
+        return mf.Network.uniform(
+            mf.tanh, depth=3, weight_variance=1.5, bias_variance=biases, hidden_normalization=hidden
+        )
+
+    # that of the readout does not enter kappa_2
+    readout = network(0.0, 0.0, 0.5)
+    assert readout.is_centered
+    assert mf.kappas(readout).cross == 0
+    with pytest.raises(mf.AssumptionError, match="this one is centred"):
+        mf.eigenvalue_statistics(readout, width=100, samples=10)
+    for biases in ((0.1, 0.0, 0.0), (0.0, 0.1, 0.0)):
+        assert not network(*biases).is_centered
+        assert mf.kappas(network(*biases)).cross > 0.01
+        assert not network(*biases, hidden="layer").is_centered
+        # batch normalisation removes it
+        assert network(*biases, hidden="batch").is_centered
+
+
+def test_odd_activations_are_centred_without_an_integral() -> None:
+    def untouchable(u: np.ndarray) -> np.ndarray:
+        raise AssertionError("integrated")
+
+    odd = mf.ScalarFunction(untouchable, parity=mf.Parity.ODD)
+    phi = mf.Activation("odd", odd, mf.ScalarFunction(untouchable, parity=mf.Parity.EVEN))
+    assert mf.Network.uniform(phi, depth=4, weight_variance=1.0).is_centered
+
+
+def test_overlaps_lost_in_rounding_are_no_hypothesis() -> None:
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=1.5, bias_variance=1e-14)
+    assert not network.is_centered
+    with pytest.raises(mf.QuadratureError, match=r"The network is not centred, but kappa_2 = .* is not told from zero"):
+        mf.eigenvalue_statistics(network, width=100, samples=10)
 
 
 def test_centred_networks_are_refused() -> None:
@@ -173,10 +290,14 @@ def test_bad_sizes_are_refused_before_any_integral() -> None:
         statistics(TANH, width=-3)
     with pytest.raises(mf.ParameterError, match="regime must be one of auto, fixed, proportional, got 'few'"):
         statistics(TANH.normalized(output="mean"), regime="few")
-    with pytest.raises(NotImplementedError, match="output_normalization=batch"):
-        statistics(TANH.normalized(output="batch"))
-    with pytest.raises(NotImplementedError, match="hidden_normalization=layer"):
-        statistics(TANH.normalized(hidden="layer"))
+    for network in (TANH.normalized(output="batch"), TANH.normalized(hidden="batch")):
+        with pytest.raises(mf.ParameterError, match=r"samples must be an integer >= 2, got 1"):
+            statistics(network, samples=1)
+    with pytest.raises(mf.AssumptionError, match="no theorem of the paper covers"):
+        statistics(TANH.normalized(hidden="batch", output="mean"))
+    with pytest.raises(mf.AssumptionError, match="divides zero by zero"):
+        statistics(TANH.normalized(output="layer"))
+    statistics(TANH.normalized(output="batch"), samples=2)  # zero without an integral
 
 
 def test_order_parameters_can_be_handed_in() -> None:
