@@ -97,7 +97,7 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     gram = signal if outputs == 1 else np.asfortranarray(linalg.block_diag(*[signal] * outputs))
     for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
         if network.hidden_normalization is HiddenNormalization.BATCH:
-            gram = _add_all_samples(gram, delta, h, biases=biases)
+            gram = _add_all_samples(gram, delta, h)
             continue
         signal = _upper_gram(h, scale=1 / samples, constant=1 / samples if biases else 0.0)
         if outputs > 1:  # blocks beside the diagonal need all of it
@@ -143,16 +143,16 @@ def _accumulate(gram: NDArray[np.float64], overlap: NDArray[np.float64], signal:
 
 
 def _add_all_samples(
-    gram: NDArray[np.float64], delta: NDArray[np.float64], h: NDArray[np.float64], *, biases: bool
+    gram: NDArray[np.float64], delta: NDArray[np.float64], h: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Add (1/T) sum_{a,b} [delta_k(s; a) . delta_k'(t; b)] [h(a) . h(b) + 1] to the upper triangle of a Gram.
+    """Add (1/T) sum_{a,b} [delta_k(s; a) . delta_k'(t; b)] [h(a) . h(b)] to the upper triangle of a Gram.
 
-    With h(a) . h(b) + 1 = (R'R)_ab, R of at most T rows, it is the Gram of sum_a R_ra delta_{k,i}(t; a), which stands
-    for the gradient itself, sum_a h_j(a) delta_{k,i}(t; a).
+    With h(a) . h(b) = (R'R)_ab, R of at most T rows, it is the Gram of sum_a R_ra delta_{k,i}(t; a), which stands for
+    the gradient itself, sum_a h_j(a) delta_{k,i}(t; a). Biases have no share: they shift a whole batch, which is taken
+    out again, and sum_a delta(t; a) = 0.
     """
     outputs, samples, _, units = delta.shape
-    constants = np.ones((samples, 1 if biases else 0))
-    factor = np.linalg.qr(np.hstack([h, constants]).T, mode="r")
+    factor = np.linalg.qr(h.T, mode="r")
     step = max(1, _SLAB // (outputs * samples * len(factor)))
     for start in range(0, units, step):
         gradients = (factor @ delta[..., start : start + step]).reshape(outputs * samples, -1)
