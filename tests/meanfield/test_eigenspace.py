@@ -24,14 +24,16 @@ def wider(network: mf.Network, outputs: int) -> mf.Network:
 
 
 def measured(network: mf.Network, width: int, samples: int, seed: int) -> tuple[float, float]:
-    """1 - alignment, and the residual from F* alone: with v = R nu the norms are those of F*."""
+    """1 - alignment, and the residual by a second route: with v = R nu the norms are those of F*."""
     member = sweep(network, width=width, samples=samples, seed=seed)
     gram = mc.dual_gram(member)
     nu = np.kron(np.eye(network.outputs), np.full((samples, 1), samples**-0.5))
     top = float(np.linalg.eigvalsh(gram)[-1])
     rest = gram @ nu - top * nu
     squares = np.diag(rest.T @ gram @ rest) / np.diag(nu.T @ gram @ nu) / top**2
-    return 1 - mc.measure_alignment(member), math.sqrt(float(np.mean(squares)))
+    measured = mc.measure_eigenspace(member)
+    assert measured.residual == pytest.approx(math.sqrt(float(np.mean(squares))), rel=1e-9)
+    return 1 - measured.alignment, measured.residual
 
 
 @pytest.mark.parametrize("network", [RELU, TANH, wider(RELU, 4)])

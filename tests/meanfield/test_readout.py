@@ -171,11 +171,22 @@ def test_draws_repeat_and_hidden_batch_normalisation_has_a_law_too() -> None:
     assert scales.q1 == pytest.approx(7 * 9 / (6 * spread), rel=ROUNDING)
 
 
+@pytest.mark.parametrize("cross", [-0.2, 0.7])
+def test_the_scales_of_given_overlaps(cross: float) -> None:
+    """Also below zero: at -1/(T-1) the outputs sum to zero over the samples."""
+    network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0, outputs=8)
+    order, rng = mf.propagate(network, inputs=mf.Pair(1.0, cross)), np.random.default_rng(0)
+    drawn = [mf.readout_scales(network, samples=6, rng=rng, order=order) for _ in range(4000)]
+    expected = mf.expected_readout_scales(network, samples=6, order=order)
+    for scale in ("q1", "eta_1"):  # those of a finite variance at T = 6 and C = 8 have, or nearly have, it
+        values = np.array([getattr(one, scale) for one in drawn])
+        error = values.std(ddof=1) / math.sqrt(values.size)
+        assert abs(values.mean() - getattr(expected, scale)) < SIGMAS * error
+
+
 def test_what_cannot_be_drawn() -> None:
-    order = mf.propagate(mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0), inputs=mf.Pair(1.0, -0.2))
     network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
-    with pytest.raises(mf.ParameterError, match=r"such that outputs have an overlap >= 0, to be drawn, got -0\.2"):
-        mf.readout_scales(network, samples=5, rng=np.random.default_rng(0), order=order)
+    order = mf.propagate(network)
     with pytest.raises(mf.ParameterError, match="samples must be an integer >= 1, got 0"):
         mf.readout_scales(network, samples=0, rng=np.random.default_rng(0))
     with pytest.raises(mf.ParameterError, match="order must be the order parameters of this network, of depth 3"):

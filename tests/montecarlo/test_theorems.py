@@ -115,7 +115,8 @@ def test_theorem_3_1_would_be_refuted() -> None:
     theory = mf.eigenspace(TANH, width=400, samples=400)
     assert mc.compare(theory, ensemble).agrees
     for field, wrong in (("alignment", 0.9), ("residual", 0.3)):
-        members = tuple(replace(member, **{field: wrong}) for member in ensemble.members)
+        change: dict[str, Any] = {field: wrong}
+        members = tuple(replace(member, **change) for member in ensemble.members)
         assert not mc.compare(theory, replace(ensemble, members=members))[field].agrees
 
 
