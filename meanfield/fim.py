@@ -119,6 +119,7 @@ def dual_block(
 
     To leading order it is (alpha M/T) K with kappa_1 on the diagonal of K and kappa_2 off it. With the rounded widths
     M_l and the bias parameters, as a finite network has them, it is (1/T) sum_l qtilde^l (M_{l-1} qhat^{l-1} + 1).
+    The width is that of the layer below, M_{l-1}; (S.99) prints M_l.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def dual_block(
     leading_order : bool
         Whether to leave out what is O(1/M) relative: rounding of widths, and the bias parameters.
 
-    Equations: (S.6), (S.7), (S.12)
+    Equations: (S.6)-(S.12), (S.99)-(S.101)
     """
     samples = require_integer("samples", samples, at_least=1)
     units = np.array(network.widths(width)[:-1])

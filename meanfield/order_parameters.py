@@ -110,7 +110,13 @@ def propagate(
     QuadratureError
         If an integral does not reach its tolerance.
 
-    Equations: (5), (6), (7), (S.66), (S.74), (S.87)
+    Notes
+    -----
+    (5) is for l = 0 .. L-2, because the readout is linear, (7) for l = 1 .. L-1, because the inputs have no gradient.
+    With layer normalisation (S.79) prints qhat on the left for qtilde, and (S.85) qtilde_t on the right for qtilde_st
+    (``test_10_the_overlap_of_gradients_comes_from_the_overlap_above``).
+
+    Equations: (5), (6), (7), (S.66), (S.71)-(S.74), (S.79)-(S.87)
 
     Examples
     --------

@@ -79,7 +79,13 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     ArithmeticError
         If a gradient overflows.
 
-    Equations: (8), (S.3), (S.8), (S.9), (S.18)-(S.20), (S.43)-(S.45), (S.56), (S.61), (S.75), (S.88)-(S.90), (S.98)
+    Notes
+    -----
+    With R, P x C T, the gradients divided by sqrt(T), F = R R' (8) and F* = R'R have the same non-zero eigenvalues, and
+    F is the Hessian of the squared loss where the training error is zero (9). R-bar, the mean gradients of (S.17), is
+    P x C T like R; (S.96) lacks the 1/T.
+
+    Equations: (8), (9), (S.1)-(S.3), (S.8), (S.9), (S.17)-(S.20), (S.43)-(S.45), (S.56), (S.75), (S.88)-(S.98)
 
     Examples
     --------

@@ -23,6 +23,8 @@ def require_non_centred(network: Network, order: OrderParameters, *, theorem: st
         For a centred network on inputs without overlap, and for kappa_2 < 0.
     QuadratureError
         For kappa_2 > 0 that is lost in rounding.
+
+    Equations: (S.14), Definition 2.1
     """
     kappa = kappas(network, order)
     if float(order.activity.cross[0]) == 0 and network.is_centered:
