@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,9 +23,7 @@ from meanfield import (
     last_layer_statistics,
     propagate,
     readout_scales,
-    relu,
     sigmoid,
-    tanh,
 )
 
 from .compare import compare, compare_own_scales
@@ -32,6 +31,7 @@ from .comparison import HEADERS as ROW_HEADERS
 from .comparison import Comparison, Row
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+from .paper import FIGURE_1
 
 Trial = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
 
@@ -95,37 +95,45 @@ def claims(*, width: int) -> tuple[Claim, ...]:
 
     Equations: (5)-(7), (10), (12), (16)-(19), (22), (26), (S.62)-(S.67), (S.74), (S.87)
     """
-    relu_net = Network.uniform(relu, depth=3, weight_variance=2.0)
-    tanh_net = Network.uniform(tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
-    pair = (relu_net, tanh_net)
-    order = ("qhat^2_t", "qhat^2_st", "qtilde^1_t", "qtilde^1_st")
-    few, many = 10, width
+    both = relu_network, tanh_network = tuple(FIGURE_1.values())
+    non_negative = (relu_network, Network.uniform(sigmoid, depth=3, weight_variance=2.0))
 
-    found: list[Claim] = []
-    for hidden, statement in (("none", "(5)-(7)"), ("layer", "(S.74), (S.87)"), ("batch", "(S.66)-(S.70)")):
-        networks = [network.normalized(hidden=hidden) for network in pair]
-        found += [Claim(statement, OrderParameterExperiment(network, width, 2 * few), order) for network in networks]
-    found += [Claim("Theorem 2.2", EigenvalueExperiment(network, width, many)) for network in pair]
-    found += [Claim("Theorem 2.2", EigenvalueExperiment(_with_outputs(relu_net, 4), width, many // 4))]
-    found += [Claim("Theorem 3.1", EigenspaceExperiment(network, width, many)) for network in pair]
-    found += [Claim("Theorem 3.1", EigenspaceExperiment(_with_outputs(tanh_net, 4), width, many // 4))]
-    for samples, statement in ((few, "Theorem 3.3 (i)"), (many, "Theorem 3.3 (ii)")):
-        networks = [network.normalized(output="mean") for network in pair]
-        found += [Claim(statement, EigenvalueExperiment(network, width, samples)) for network in networks]
-    batch = [network.normalized(output="batch") for network in (*pair, _with_outputs(tanh_net, 4))]
-    found += [Claim("(19)", EigenvalueExperiment(network, width, many // network.outputs)) for network in batch]
-    found += [Claim("zero at T = 2", EigenvalueExperiment(batch[0], width, 2))]
-    sigmoid_net = Network.uniform(sigmoid, depth=3, weight_variance=2.0)
-    hidden_batch = [network.normalized(hidden="batch") for network in (*pair, sigmoid_net)]
-    for network in hidden_batch:
-        found += [Claim("(S.61)-(S.67)", LastLayerExperiment(network, width, 3 * few))]
-    for network in (hidden_batch[0], hidden_batch[2]):
-        found += [Claim("Theorem 3.4", EigenvalueExperiment(network, width, 3 * few))]
-    layer = [_with_outputs(network, 10).normalized(hidden="layer", output="layer") for network in pair]
-    layer += [_with_outputs(layer[1], 4), _with_outputs(relu_net, 10).normalized(output="layer")]
-    found += [Claim("Theorem 4.1", EigenvalueExperiment(network, width, many // 10)) for network in layer]
-    found += [Claim("zero at C = 2", EigenvalueExperiment(_with_outputs(layer[0], 2), width, many // 10))]
-    return tuple(found)
+    def on(
+        networks: Sequence[Network], *, hidden: str = "none", output: str = "none", outputs: int = 1
+    ) -> list[Network]:
+        return [replace(network, outputs=outputs).normalized(hidden=hidden, output=output) for network in networks]
+
+    trials: list[tuple[str, type[Trial], list[Network], int]] = [
+        ("(5)-(7)", OrderParameterExperiment, on(both), 20),
+        ("(S.74), (S.87)", OrderParameterExperiment, on(both, hidden="layer"), 20),
+        ("(S.66)-(S.70)", OrderParameterExperiment, on(both, hidden="batch"), 20),
+        ("Theorem 2.2", EigenvalueExperiment, on(both), width),
+        ("Theorem 2.2", EigenvalueExperiment, on([relu_network], outputs=4), width // 4),
+        ("Theorem 3.1", EigenspaceExperiment, on(both), width),
+        ("Theorem 3.1", EigenspaceExperiment, on([tanh_network], outputs=4), width // 4),
+        ("Theorem 3.3 (i)", EigenvalueExperiment, on(both, output="mean"), math.isqrt(width) // 3),
+        ("Theorem 3.3 (ii)", EigenvalueExperiment, on(both, output="mean"), width),
+        ("(19)", EigenvalueExperiment, on(both, output="batch"), width),
+        ("(19)", EigenvalueExperiment, on([tanh_network], output="batch", outputs=4), width // 4),
+        ("zero at T = 2", EigenvalueExperiment, on([relu_network], output="batch"), 2),
+        ("(S.61)-(S.67)", LastLayerExperiment, on([*non_negative, tanh_network], hidden="batch"), 30),
+        ("Theorem 3.4", EigenvalueExperiment, on(non_negative, hidden="batch"), 30),
+        ("Theorem 4.1", EigenvalueExperiment, on(both, hidden="layer", output="layer", outputs=10), width // 10),
+        ("Theorem 4.1", EigenvalueExperiment, on(both, hidden="layer", output="layer", outputs=4), width // 4),
+        ("Theorem 4.1", EigenvalueExperiment, on([relu_network], output="layer", outputs=10), width // 10),
+        ("zero at C = 2", EigenvalueExperiment, on([relu_network], output="layer", outputs=2), width // 2),
+    ]
+    return tuple(
+        Claim(statement, experiment(network, width, samples), _SHOWN.get(experiment, ()))
+        for statement, experiment, networks, samples in trials
+        for network in networks
+    )
+
+
+_SHOWN: dict[type[Trial], tuple[str, ...]] = {
+    OrderParameterExperiment: ("qhat^2_t", "qhat^2_st", "qtilde^1_t", "qtilde^1_st")
+}
+"""The quantities of an experiment that are printed, where not all of them are."""
 
 
 def try_claims(
@@ -188,7 +196,3 @@ def theory_of(
         drawn = readout_scales(network, samples=samples, rng=np.random.default_rng(0))
         eigenvalue_statistics(network, **chosen, readout=drawn)  # raises again, unless the scales are what was lacking
         return None
-
-
-def _with_outputs(network: Network, outputs: int) -> Network:
-    return replace(network, outputs=outputs)
