@@ -89,7 +89,7 @@ def test_activations(meanfield: Command) -> None:
         (("--regime", "some"), 2, "'--regime'"),
         (("--no-such-option",), 2, "--no-such-option"),
         (("--activation", "tanh", "--json"), 1, "Theorem 2.2 needs a non-centred network"),
-        (("--output-normalization", "layer", "--json"), 1, "output_normalization=layer"),
+        (("--output-normalization", "layer", "--json"), 1, "Theorem 4.1 needs C > 2 outputs"),
         (("--weight-variance", "1e200"), 1, "relu, layer 1, at variance 1e+200"),
         (("--weight-variance", "1" + "0" * 400), 2, "'--weight-variance'"),
         (("--depth", "1000000000000"), 2, "'--depth'"),
@@ -109,7 +109,7 @@ def test_errors_are_one_line_that_names_the_option(
 def test_order_parameters_are_printed_where_no_theorem_applies(meanfield: Command) -> None:
     for arguments, kappas in [
         (("--activation", "tanh"), "kappa_1, kappa_2  0.758329, 0"),
-        (("--hidden-normalization", "layer"), "kappa_1, kappa_2  0.75, 0.171427"),
+        (("--hidden-normalization", "layer", "--output-normalization", "layer"), "kappa_1, kappa_2  0.75, 0.171427"),
     ]:
         code, out, err = meanfield("analyse", *arguments)
         assert code == 1
