@@ -70,6 +70,7 @@ def analyse(
     >>> round(report.kappa.cross, 6), round(report.learning_rate.value, 6)
     (0.118615, 0.008306)
     """
+    network.widths(width)
     samples = require_integer("samples", samples, at_least=1)
     order = propagate(network, inputs=inputs, samples=samples, method=method)
     statistics = eigenvalue_statistics(

@@ -145,8 +145,13 @@ def theorem_3_4(
     Returns
     -------
     EigenvalueStatistics
-        The bound is not exceeded from above by anything known: ``largest.upper`` is inf, ``mean`` and ``second_moment``
-        are nan, and both are named in ``omitted``.
+        A lower bound in ``largest.lower``. Nothing is known from above, nor of the moments: ``largest.upper`` is inf,
+        ``mean`` and ``second_moment`` are nan, and all three are named in ``omitted``.
+
+    Raises
+    ------
+    AssumptionError
+        For an activation that does not declare ``nonnegative``.
 
     Equations: (22), Theorem 3.4
     """

@@ -14,6 +14,7 @@ from tolerances import DIFFERENCES, KAPPA, LINEAR_ALGEBRA, ROUNDING, SIGMAS
 import meanfield as mf
 import montecarlo as mc
 from meanfield.eigenvalues.layer_normalization import theorem_4_1
+from montecarlo.allowance import CONSTANTS
 
 
 def projectors(u: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -224,5 +225,6 @@ def test_finite_networks_have_the_trace_and_are_inside_the_bounds() -> None:
         )
         ratios.append(np.trace(matrix) / (theory.mean * theory.parameters))
         assert float(np.linalg.eigvalsh(matrix)[-1]) in theory.largest
-    allowed = 2 * 3 / width + SIGMAS * np.std(ratios, ddof=1) / math.sqrt(len(ratios))
+    chance = SIGMAS * np.std(ratios, ddof=1) / math.sqrt(len(ratios))
+    allowed = CONSTANTS["finite width"] * theory.corrections[0].size + chance
     assert abs(np.mean(ratios) - 1) < allowed < 0.3

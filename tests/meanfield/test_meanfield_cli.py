@@ -99,6 +99,7 @@ def test_activations(meanfield: Command) -> None:
         (("--no-such-option",), 2, "--no-such-option"),
         (("--activation", "tanh", "--json"), 1, "Theorem 2.2 needs a non-centred network"),
         (("--hidden-normalization", "batch", "--output-normalization", "layer", "--json"), 1, "layer"),
+        (("--output-normalization", "layer", "--json"), 1, "Theorem 4.1 needs C > 2 outputs"),
         (("--weight-variance", "1e200"), 1, "relu, layer 1, at variance 1e+200"),
         (("--weight-variance", "1" + "0" * 400), 2, "'--weight-variance'"),
         (("--depth", "1000000000000"), 2, "'--depth'"),
