@@ -14,30 +14,38 @@ from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerEx
 from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_order_parameters, measure_spread
+from .power_law import RateFit, fit_rate
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
+from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
 
 __all__ = [
     "Comparison",
+    "DeviationExperiment",
     "EigenspaceExperiment",
     "EigenvalueExperiment",
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
     "OrderParameterExperiment",
+    "Rate",
+    "RateFit",
+    "Rates",
     "Row",
     "Sweep",
     "__version__",
     "compare",
     "compare_own_scales",
     "dual_gram",
+    "fit_rate",
     "gram_memory",
     "last_layer_gram",
     "measure_eigenspace",
     "measure_eigenvalues",
     "measure_last_layer",
     "measure_order_parameters",
+    "measure_rates",
     "measure_spread",
     "propagate",
     "q_form_gram",
