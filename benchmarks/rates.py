@@ -120,7 +120,7 @@ def rows(experiments: int) -> Iterator[tuple[str, ...]]:
         for number in (4, 6):
             widths = 100.0 * 2 ** np.arange(number)
             for members in (5, 10, 20, 50, 100):
-                squares = np.power(widths, -2 * Q)[:, None] * law(rng, (experiments, number, members))
+                squares: Array = np.power(widths, -2 * Q)[:, None] * law(rng, (experiments, number, members))
                 intervals = {name: method(widths, squares) for name, method in METHODS.items()}
                 low, high = intervals["fit_rate"]
                 size = np.mean(high - low)

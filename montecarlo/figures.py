@@ -12,7 +12,8 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from meanfield import OutputNormalization
 
-from .paper import FIGURE_1, SharpnessCurve
+from .paper import FIGURE_1, FIGURE_S1_SAMPLES, RateCurve, SharpnessCurve
+from .power_law import RateFit
 
 _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
 """Distinguishable to colour-blind readers (Okabe and Ito); black, blue and red as in the paper."""
@@ -44,9 +45,7 @@ def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
             if curve.name == name:
                 draw_sharpness(axes, curve)
         axes.set(xscale="log", yscale="log", xlabel="width $M$ (samples $T = M$)", title=_title(name))
-        axes.set_xticks([point.width for point in curves[0].points])
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        _mark_widths(axes, [point.width for point in curves[0].points])
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(r"largest eigenvalue $\lambda_{\max}$ of the FIM")
     members = len(curves[0].points[0].ensemble.members)
@@ -55,9 +54,49 @@ def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
     return figure
 
 
+def draw_rate(axes: Axes, fit: RateFit, *, label: str, color: str, marker: str) -> Axes:
+    """Draw deviations against the width as points with standard errors, and the fitted power law as a line."""
+    slope = f"slope ${-fit.q:.3f}$, {100 * fit.confidence:g} % $[{-fit.upper:.3f}, {-fit.lower:.3f}]$"
+    axes.errorbar(fit.widths, fit.deviations, fit.standard_errors, fmt=marker, color=color, capsize=3, label=label)
+    axes.plot(fit.widths, fit.line, "-", color=color, linewidth=1, label=slope)
+    return axes
+
+
+def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -> Figure:
+    """Draw figure S.1: the standard deviation of qtilde^1_M,st about the theory against the width."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.subplots()
+    fits = [curve.rates[quantity] for curve in curves]
+    for curve, fit, color, marker in zip(curves, fits, (_BLACK, _BLUE), "os", strict=True):
+        draw_rate(axes, fit, label=curve.name, color=color, marker=marker)
+    ends = np.array(fits[0].widths)[[0, -1]]
+    guide = 0.8 * min(fit.line[0] for fit in fits) * np.sqrt(ends[0] / ends)
+    axes.plot(ends, guide, "--", color=_RED, label="slope $-1/2$, a guide")
+    axes.set(xscale="log", yscale="log", xlabel="width $M$")
+    axes.set_ylabel(r"standard deviation of $\tilde{q}^1_{M,st}$ about $\tilde{q}^1_{st}$")
+    _mark_widths(axes, fits[0].widths)
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    network, members = curves[0].rates.network, curves[0].rates.members
+    axes.set_title(
+        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {FIGURE_S1_SAMPLES}$; {members} networks; "
+        "bars: standard error",
+        fontsize="small",
+    )
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the format follows the suffix (png, svg, pdf)."""
     figure.savefig(path, dpi=200)
+
+
+def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:
+    axes.set_xticks(widths)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _title(name: str) -> str:

@@ -12,6 +12,7 @@ from .compare import compare
 from .comparison import Comparison
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenvalueExperiment
+from .rates import Rates, measure_rates, spawn_seeds
 
 FIGURE_1 = {
     "relu (2, 0)": Network.uniform(relu, depth=3, weight_variance=2.0),
@@ -84,3 +85,65 @@ def figure_1(
             ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=progress)
             points[name, network].append(SharpnessPoint(width, theory, ensemble))
     return tuple(SharpnessCurve(*key, tuple(points[key])) for key in networks)
+
+
+FIGURE_S1 = FIGURE_1
+"""The networks of figure S.1: those of figure 1."""
+
+FIGURE_S1_SAMPLES = 100
+"""T; at each width the paper has 100 networks."""
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """How the order parameters of one network approach the theory."""
+
+    name: str
+    rates: Rates
+
+
+def figure_s1(
+    *,
+    widths: Sequence[int],
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[RateCurve, ...]:
+    """Measure how the standard deviation of qtilde^1_M,st falls with the width, and that of every order parameter.
+
+    It is taken about the theory qtilde^1_st, over networks and over all pairs of T = 100 samples.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        The widths M, increasing, at least 2.
+    members : int
+        Networks at each width, at least 2; 100 in the paper.
+    seed, executor, progress
+        As for :func:`measure_rates`; each network gets an independent seed. ``progress`` is called
+        ``2 * len(widths) * members`` times.
+
+    Returns
+    -------
+    tuple of RateCurve
+        One for each network.
+
+    Equations: (S.5), figure S.1
+    """
+    seeds = spawn_seeds(seed, len(FIGURE_S1))
+    return tuple(
+        RateCurve(
+            name,
+            measure_rates(
+                network,
+                widths=widths,
+                samples=FIGURE_S1_SAMPLES,
+                members=members,
+                seed=curve_seed,
+                executor=executor,
+                progress=progress,
+            ),
+        )
+        for (name, network), curve_seed in zip(FIGURE_S1.items(), seeds, strict=True)
+    )

@@ -10,6 +10,7 @@ from meanfield.cli import run
 from .compare import compare_command
 from .figure import figure
 from .paper import paper_command
+from .rates import rates_command
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -23,6 +24,7 @@ def montecarlo() -> None:
 montecarlo.add_command(compare_command)
 montecarlo.add_command(figure)
 montecarlo.add_command(paper_command)
+montecarlo.add_command(rates_command)
 
 
 def main() -> None:
