@@ -118,7 +118,7 @@ def rows(experiments: int) -> Iterator[tuple[str, ...]]:
     rng = np.random.default_rng(0)
     for law in LAWS:
         for number in (4, 6):
-            widths = 100.0 * 2 ** np.arange(number)
+            widths = np.array([100.0 * 2**i for i in range(number)])
             for members in (5, 10, 20, 50, 100):
                 squares: Array = np.power(widths, -2 * Q)[:, None] * law(rng, (experiments, number, members))
                 intervals = {name: method(widths, squares) for name, method in METHODS.items()}

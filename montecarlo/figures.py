@@ -56,7 +56,9 @@ def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
 
 def draw_rate(axes: Axes, fit: RateFit, *, label: str, color: str, marker: str) -> Axes:
     """Draw deviations against the width as points with standard errors, and the fitted power law as a line."""
-    slope = f"slope ${-fit.q:.3f}$, {100 * fit.confidence:g} % $[{-fit.upper:.3f}, {-fit.lower:.3f}]$"
+    slope = f"slope {-fit.q:.3f}, {100 * fit.confidence:g} % [{-fit.upper:.3f}, {-fit.lower:.3f}]".replace(
+        "-", "\N{MINUS SIGN}"
+    )
     axes.errorbar(fit.widths, fit.deviations, fit.standard_errors, fmt=marker, color=color, capsize=3, label=label)
     axes.plot(fit.widths, fit.line, "-", color=color, linewidth=1, label=slope)
     return axes

@@ -16,10 +16,10 @@ from meanfield.records import table
 
 from .dual import MEMORY_LIMIT, require_memory
 from .ensemble import run_ensemble
-from .experiments import OrderParameterExperiment, sweep_memory
+from .experiments import OrderParameterExperiment
 from .network import sample_inputs, sample_network
 from .power_law import RateFit, fit_rate, require_widths
-from .propagate import propagate
+from .propagate import propagate, sweep_memory
 
 _EXACT = 1e-10
 """A deviation below this part of the theory is rounding: fluctuations are at least 1e-5 at any width."""
@@ -46,8 +46,6 @@ class DeviationExperiment:
     ------
     ParameterError
         At construction, for numbers out of range and for a member that would not fit.
-    NotImplementedError
-        At construction, for a normalisation that finite networks do not have yet.
 
     Equations: (S.4), (S.5)
 
@@ -182,7 +180,7 @@ def measure_rates(
     Rates
         With 95 % intervals; see :func:`fit_rate` for what they cover.
 
-    Equations: (S.5)
+    Equations: (S.4), (S.5), (S.39)-(S.42), Lemma B.2
 
     Examples
     --------
@@ -214,11 +212,12 @@ def spawn_seeds(seed: int, number: int) -> list[int]:
 
     Examples
     --------
-    >>> spawn_seeds(0, 2)
-    [3757552657, 673228719]
+    >>> seeds = spawn_seeds(0, 2)
+    >>> seeds == spawn_seeds(0, 3)[:2], len(set(seeds))
+    (True, 2)
     """
     seed = require_integer("seed", seed, at_least=0, at_most=None)
-    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(number)]
+    return [int(child.generate_state(1, np.uint64)[0]) for child in np.random.SeedSequence(seed).spawn(number)]
 
 
 def _deviations(
