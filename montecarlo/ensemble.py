@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from meanfield.errors import require_integer
 
+from .executors import as_finished
 from .experiments import Experiment
 
 Record = TypeVar("Record")
@@ -81,24 +83,14 @@ def run_ensemble(
     seed = require_integer("seed", seed, at_least=0, at_most=None)
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
+    records: dict[int, Record] = {}
     # The limit is held around the whole run as well: threads of one process share it, and one member that restored it
     # would change the bits of another.
     with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
-        if executor is None:
-            records = []
-            for stream in streams:
-                records.append(_run_member(experiment, stream))
-                report()
-            return Ensemble(experiment, seed, tuple(records))
-        futures = [executor.submit(_run_member, experiment, stream) for stream in streams]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                report()
-        finally:
-            for future in futures:
-                future.cancel()
-        return Ensemble(experiment, seed, tuple(future.result() for future in futures))
+        for member, record in as_finished(partial(_run_member, experiment), enumerate(streams), executor):
+            records[member] = record
+            report()
+    return Ensemble(experiment, seed, tuple(records[member] for member in range(members)))
 
 
 def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:

@@ -75,7 +75,7 @@ LAYERS = [
     {"montecarlo.order_parameters", "montecarlo.dual", "montecarlo.last_layer"},
     {"montecarlo.q_form"},
     {"montecarlo.spectrum"},
-    {"montecarlo.experiments"},
+    {"montecarlo.experiments", "montecarlo.executors"},
     {"montecarlo.ensemble"},
     {"montecarlo.allowance"},
     {"montecarlo.comparison"},
