@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from meanfield import OutputNormalization
 
-from .paper import FIGURE_1, FIGURE_S1_SAMPLES, RateCurve, SharpnessCurve
+from .paper import FIGURE_1, RateCurve, SharpnessCurve
 from .power_law import RateFit
 
 _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
@@ -64,11 +64,11 @@ def draw_rate(axes: Axes, fit: RateFit, *, label: str, color: str, marker: str) 
     return axes
 
 
-def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -> Figure:
+def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     """Draw figure S.1: the standard deviation of qtilde^1_M,st about the theory against the width."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
-    fits = [curve.rates[quantity] for curve in curves]
+    fits = [curve.rates["qtilde^1_st"] for curve in curves]
     for curve, fit, color, marker in zip(curves, fits, (_BLACK, _BLUE), "os", strict=True):
         draw_rate(axes, fit, label=curve.name, color=color, marker=marker)
     ends = np.array(fits[0].widths)[[0, -1]]
@@ -81,9 +81,10 @@ def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -
     axes.yaxis.set_minor_formatter(ScalarFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    network, members = curves[0].rates.network, curves[0].rates.members
+    rates = curves[0].rates
+    network = rates.network
     axes.set_title(
-        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {FIGURE_S1_SAMPLES}$; {members} networks; "
+        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; {rates.members} networks; "
         "bars: standard error",
         fontsize="small",
     )

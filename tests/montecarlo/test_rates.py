@@ -114,7 +114,7 @@ def test_the_bits_do_not_depend_on_the_executor() -> None:
     with ThreadPoolExecutor(3) as executor:
         other = mc.measure_rates(RELU, widths=(20, 40), samples=5, members=4, seed=3, executor=executor)
     assert one == other
-    with pytest.raises(KeyError, match=r"no quantity 'q\^9_t'; there are qhat\^0_t"):
+    with pytest.raises(KeyError, match=r"no quantity 'q\^9_t'; there are q\^1_t"):
         one["q^9_t"]
     assert "1/2 is in" in str(one)
 
