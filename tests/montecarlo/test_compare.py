@@ -196,7 +196,7 @@ def test_what_cannot_be_compared() -> None:
         mc.compare(mf.eigenvalue_statistics(RELU, width=21, samples=20), ensemble)
     order = mc.run_ensemble(mc.OrderParameterExperiment(RELU, width=20, samples=3), members=2, seed=0)
     with pytest.raises(
-        mf.ParameterError, match="theory must be for a network as deep as the ensemble's, .* got depth 2"
+        mf.ParameterError, match=r"theory must be for a network as deep as the ensemble's, .* got depth 2"
     ):
         mc.compare(mf.propagate(mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)), order)
 
