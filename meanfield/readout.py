@@ -64,13 +64,16 @@ class ReadoutScales:
         >>> scales.h3 == scales.eta_1_squared  # with two outputs g is 1 or -1
         True
         """
-        u = np.asarray(outputs, dtype=np.float64)
+        try:
+            u = np.asarray(outputs, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ParameterError("outputs", "an array of real numbers of shape (T, C)", repr(outputs)) from None
         if u.ndim != 2 or not u.size:
             raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
         if not np.isfinite(u).all():
             raise ParameterError("outputs", "finite", "inf or nan")
         across = u - u.mean(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # scales may be inf
             of_output, of_sample = 1 / u.var(axis=0), 1 / across.var(axis=1)
             # sum over t, t' of (u(t).u(t'))^2 w w' is the squared norm of the C x C matrix sum_t w u(t) u(t)'
             moment = (across * of_sample[:, None] ** 2).T @ across / u.size
@@ -128,6 +131,8 @@ def readout_scales(
     True
     """
     samples = require_integer("samples", samples, at_least=1)
+    if not isinstance(rng, np.random.Generator):
+        raise ParameterError("rng", "a numpy.random.Generator", repr(rng))
     same, cross = _output_law(network, samples, order)
     # the mean over the samples and what deviates from it are independent, also for an overlap below zero
     of_mean = max(0.0, cross + (same - cross) / samples)
@@ -196,6 +201,8 @@ def expected_readout_scales(network: Network, *, samples: int, order: OrderParam
 
 def _output_law(network: Network, samples: int, order: OrderParameters | None) -> Pair[float]:
     """Return q^L_t and q^L_st."""
+    if not isinstance(network, Network):
+        raise ParameterError("network", "a meanfield.Network", repr(network))
     order = propagate(network, samples=samples) if order is None else require_order(network, order)
     same, cross = (float(q[-1]) for q in order.preactivation)
     return Pair(same, cross)

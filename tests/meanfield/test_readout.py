@@ -202,3 +202,25 @@ def test_outputs_without_spread_have_no_scales() -> None:
     assert alike.h3 == pytest.approx(alike.eta_2, rel=ROUNDING)
     zero = mf.expected_readout_scales(network, samples=9, order=mf.propagate(network, inputs=mf.Pair(0.0, 0.0)))
     assert str(zero) == "none is finite"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ("abc", "an array of real numbers of shape"),
+        ([[1, 2], [3]], "an array of real numbers of shape"),
+        ([[1j, 2]], "an array of real numbers of shape"),
+        ([1.0, 2.0], r"an array of shape \(T, C\), got shape \(2,\)"),
+        ([[math.nan, 1.0]], "finite"),
+    ],
+)
+def test_bad_outputs(outputs: object, message: str) -> None:
+    with pytest.raises(mf.ParameterError, match="outputs must be " + message):
+        mf.ReadoutScales.from_outputs(outputs)  # type: ignore[arg-type]
+
+
+def test_what_draws_must_be_a_generator() -> None:
+    with pytest.raises(mf.ParameterError, match=r"rng must be a numpy\.random\.Generator, got 3"):
+        mf.readout_scales(RELU, samples=5, rng=3)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match=r"network must be a meanfield\.Network"):
+        mf.expected_readout_scales("relu", samples=5)  # type: ignore[arg-type]
