@@ -214,7 +214,7 @@ def test_outputs_without_spread_have_no_scales() -> None:
         ([[math.nan, 1.0]], "finite"),
     ],
 )
-def test_bad_outputs(outputs: object, message: str) -> None:
+def test_outputs_that_are_no_array(outputs: object, message: str) -> None:
     with pytest.raises(mf.ParameterError, match="outputs must be " + message):
         mf.ReadoutScales.from_outputs(outputs)  # type: ignore[arg-type]
 
