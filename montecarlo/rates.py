@@ -172,6 +172,13 @@ def measure_rates(
     Rates
         With 95 % intervals; see :func:`fit_rate` for what they cover.
 
+    Notes
+    -----
+    What terms of higher order in 1/M add to q, at L = 3 for relu (2, 0) and tanh (3, 0.64), is largest for
+    qtilde^1_st: 0.027 +- 0.004 at widths 50 to 400 (mean of 60 seeds), and 0.008 +- 0.002 at 100 to 1600 (40 seeds),
+    where 95 % intervals from 100 members are +- 0.025. There 5 of 80 missed 1/2; of those of all order parameters,
+    62 of 1120, or 5.5 %.
+
     Equations: (S.4), (S.5), (S.39)-(S.42), Lemma B.2
 
     Examples
@@ -183,7 +190,8 @@ def measure_rates(
     True
     """
     require_integer("members", members, at_least=2)
-    require_widths([require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)])
+    widths = [require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)]
+    require_widths(widths)
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]
     ensembles = [
         run_ensemble(experiment, members=members, seed=width_seed, executor=executor, progress=progress)
