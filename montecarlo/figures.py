@@ -83,8 +83,8 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     rates = curves[0].rates
     network = rates.network
     axes.set_title(
-        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; {rates.members} networks at each width; "
-        "bars: standard error; lines: fits",
+        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; "
+        f"{rates.members} networks at each width; bars: standard error; lines: fits",
         fontsize="small",
     )
     return figure
