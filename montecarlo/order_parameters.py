@@ -156,5 +156,8 @@ def _spread_of_products(x: NDArray[np.float64], *, per_unit: bool = True) -> Pai
 
 
 def _stack(layers: Iterable[Pair[float]]) -> Pair[NDArray[np.float64]]:
-    same, cross = zip(*layers, strict=True)
-    return Pair(np.array(same), np.array(cross))
+    with np.errstate(over="ignore", invalid="ignore"):
+        same, cross = (np.array(values) for values in zip(*layers, strict=True))
+    if not (np.isfinite(same).all() and np.isfinite(cross).all()):
+        raise ArithmeticError("order parameters are not finite: the network or its inputs are too large")
+    return Pair(same, cross)

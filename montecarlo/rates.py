@@ -105,7 +105,7 @@ class Rates:
     seed: int
     rows: tuple[Rate, ...]
     exact: tuple[str, ...]
-    """Order parameters that do not deviate at any width, as qtilde^L = 1."""
+    """Order parameters that do not deviate, at some width or at all of them, as qtilde^L = 1."""
 
     def __getitem__(self, quantity: str) -> RateFit:
         for row in self.rows:
@@ -204,7 +204,7 @@ def measure_rates(
             continue
         for subscript, part in (("t", "same"), ("st", "cross")):
             deviations = np.array([[getattr(member[name], part) for member in members] for members in records])
-            if deviations.max() <= _EXACT * pair.same:
+            if deviations.min() <= _EXACT * pair.same:
                 exact.append(f"{name}_{subscript}")
             else:
                 rows.append(Rate(f"{name}_{subscript}", fit_rate(widths, deviations)))

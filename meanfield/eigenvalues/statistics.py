@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
-from ..errors import AssumptionError, ParameterError, ReadoutRequired, require_choice, require_integer
+from ..errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired, require_choice, require_integer
 from ..fim import Exchangeable, dual_block
 from ..network import HiddenNormalization, Network, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
@@ -153,7 +153,12 @@ def eigenvalue_statistics(
     def scales() -> ReadoutScales:
         return _expected(network, samples, order) if readout is None else readout
 
-    statistics = _apply(network, block, scales, width=width, parameters=parameters, regime=regime)
+    if output in (OutputNormalization.MEAN, OutputNormalization.BATCH):
+        require_difference(block, order)
+    try:
+        statistics = _apply(network, block, scales, width=width, parameters=parameters, regime=regime)
+    except (ZeroDivisionError, OverflowError) as error:
+        raise QuadratureError(f"the moments of the eigenvalues leave the range of doubles: {error}") from error
     if readout is None and output in _NEEDED:
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))
     return replace(statistics, theorem=_name(network, statistics.theorem), leading_order=leading_order)
@@ -175,10 +180,8 @@ def _apply(
         case OutputNormalization.NONE:
             return theorem_2_2(block, outputs=outputs, **common)
         case OutputNormalization.MEAN:
-            require_difference(block)
             return theorem_3_3(block, outputs=outputs, width=width, regime=regime, **common)
         case OutputNormalization.BATCH:
-            require_difference(block)
             return equation_19(block, scales(), width=width, regime=regime, **common)
         case OutputNormalization.LAYER:
             return theorem_4_1(block, scales(), outputs=outputs, **common)

@@ -41,8 +41,11 @@ def paper_command(width: int, members: int, workers: int, seed: int, output: Pat
     """
     require_integer("members", members, at_least=2)
     require_integer("seed", seed, at_least=0, at_most=None)
-    if output is not None and not output.parent.is_dir():
-        raise ParameterError("output", "in a folder that exists", output)
+    if output is not None:
+        if not output.parent.is_dir():
+            raise ParameterError("output", "in a folder that exists", output)
+        with output.open("a"):  # whether it can be written is known before the work
+            pass
     tried, widths = claims(width=width), [width // 8, width // 4, width // 2, width]
     runs = (len(tried) + len(FIGURE_S1) * len(widths)) * members
     with (
