@@ -1,6 +1,6 @@
 """How large are the terms that the theorems leave out? Run: python benchmarks/allowance.py (a minute or two).
 
-For each kind of missing term, the largest constant that any of 360 configurations needs: the excess of the measured
+For each kind of missing term, the largest constant that any of 330 configurations needs: the excess of the measured
 mean over the theory, less two standard errors and what terms of other kinds are granted, as a multiple of its size.
 ``montecarlo.allowance.CONSTANTS`` holds these, rounded up.
 """
@@ -47,7 +47,7 @@ def main() -> None:
             for row, field in zip(rows, ("mean", "second_moment", "largest"), strict=True):
                 for name, constant in needed(theory, row, field):
                     worst[name] = max(worst[name], (constant, f"{where}, {output}, {row.quantity}"))
-    names = [name for name in CONSTANTS if name not in ("c0", "c2")]  # of bounds: they decide nothing by a constant
+    names = [name for name in CONSTANTS if math.isfinite(worst[name][0])]  # not those of bounds and of other theorems
     rows_out = [(name, f"{CONSTANTS[name]:g}", f"{worst[name][0]:.2f}", worst[name][1]) for name in names]
     print(table(rows_out, ("missing term", "granted", "needed", "by")))
 
@@ -60,7 +60,7 @@ def needed(theory: mf.EigenvalueStatistics, row: mc.Row, field: str) -> list[tup
         others = allowed(1.0, [other for other in corrections if other is not correction])
         error = 2 * row.standard_error / row.theory.lower
         excess = row.ratio - others.upper - error
-        if not correction.positive:
+        if correction.sign <= 0:
             excess = max(excess, others.lower - row.ratio - error)
         found.append((correction.name, excess / correction.size))
     return found

@@ -39,7 +39,7 @@ from .eigenvalues import (
     moment_bounds,
     sharpness_exponents,
 )
-from .errors import AssumptionError, ParameterError, QuadratureError
+from .errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired
 from .fim import Exchangeable, dual_block, kappas
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
@@ -103,6 +103,7 @@ __all__ = [
     "ParameterError",
     "Parity",
     "QuadratureError",
+    "ReadoutRequired",
     "ReadoutScales",
     "Reference",
     "Regime",

@@ -48,6 +48,10 @@ class AssumptionError(ValueError):
     """A theorem was asked for a network that does not satisfy its hypotheses."""
 
 
+class ReadoutRequired(AssumptionError):
+    """The scales of normalised outputs have no expectation here: pass those of one network as ``readout``."""
+
+
 class QuadratureError(ArithmeticError):
     """An integral did not reach its tolerance; the message says what to try next."""
 

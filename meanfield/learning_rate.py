@@ -50,7 +50,7 @@ def learning_rate_bound(statistics: EigenvalueStatistics) -> LearningRateBound:
     -------
     LearningRateBound
         As accurate as the statistics; infinite where lambda_max or its bound is 0, as for a Fisher information that
-        vanishes, and nan where a measurement gave none. ``safe`` is 0 where no theorem bounds lambda_max from above.
+        vanishes, and nan where lambda_max is. ``safe`` is 0 where no theorem bounds lambda_max from above.
 
     Equations: (23)
 

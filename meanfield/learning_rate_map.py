@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,7 +15,6 @@ from .eigenvalues import Bounds, EigenvalueStatistics, Regime, eigenvalue_statis
 from .errors import (
     AssumptionError,
     ParameterError,
-    QuadratureError,
     require_choice,
     require_integer,
     require_number,
@@ -36,7 +36,10 @@ Item = TypeVar("Item")
 ALL_NORMALIZATIONS: tuple[Normalization, ...] = tuple(product(HiddenNormalization, OutputNormalization))
 """The twelve pairs (hidden, output)."""
 
-_REFUSALS = (AssumptionError, QuadratureError, ParameterError)
+_LARGEST = 10**6
+"""Cells of a map: a tenth of a millisecond each."""
+
+_REFUSALS = (AssumptionError, ArithmeticError, ParameterError)
 """What leaves a cell empty. The arguments have been checked: a ParameterError is a number out of range there only."""
 
 
@@ -206,6 +209,8 @@ def learning_rate_map(
     regime, method = require_choice("regime", regime, Regime), require_method(method)
 
     shape = (len(pairs), len(widths), len(weights or (0,)), len(biases or (0,)))
+    if math.prod(shape) > _LARGEST:
+        raise ParameterError("widths", f"few enough for a map of at most {_LARGEST:g} cells", f"{math.prod(shape):.3g}")
     necessary, safe, value = (np.full(shape, np.nan) for _ in range(3))
     theorems = np.full(shape, "", dtype=object)
     reasons: dict[Cell, str] = {}

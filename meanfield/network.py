@@ -195,6 +195,10 @@ class Network:
         widths = self.widths(width)
         return sum(here * (below + biases) for below, here in pairwise(widths))
 
+    def depth_to_width(self, width: int) -> float:
+        """Return L over the width of the narrowest layer, in units of which finite networks differ from the theory."""
+        return self.depth / min(self.widths(width)[:-1])
+
     @cached_property
     def is_centered(self) -> bool:
         """Whether kappa_2 = 0 (Definition 2.1): no bias in a hidden layer, and E phi(u) = 0 at each one's own variance.

@@ -45,6 +45,24 @@ class OrderParameters:
             )
         return self.sensitivity
 
+    def by_name(self) -> dict[str, Pair[float]]:
+        """Return every order parameter under its name: q^1 .. q^L, qhat^0 .. qhat^(L-1), qtilde^1 .. qtilde^L.
+
+        Examples
+        --------
+        >>> import meanfield as mf
+        >>> order = mf.propagate(mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0))
+        >>> round(order.by_name()["qhat^1"].cross, 6)
+        0.31831
+        """
+        fields = (("q", 1, self.preactivation), ("qhat", 0, self.activity), ("qtilde", 1, self.sensitivity))
+        return {
+            f"{symbol}^{layer}": Pair(float(same), float(cross))
+            for symbol, first, pair in fields
+            if pair is not None
+            for layer, (same, cross) in enumerate(zip(*pair, strict=True), start=first)
+        }
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, OrderParameters):
             return NotImplemented

@@ -10,13 +10,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from .errors import ParameterError, require_integer
 from .network import Network
 from .order_parameters import OrderParameters, propagate, require_order
 from .records import Pair
+
+_NO_SPREAD = 2.0**-48
+"""A standard deviation below this, relative to the largest value, is rounding: no digit of it is left."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,17 @@ class ReadoutScales:
         >>> scales.h3 == scales.eta_1_squared  # with two outputs g is 1 or -1
         True
         """
-        u = np.asarray(outputs, dtype=np.float64)
+        try:
+            u = np.asarray(outputs, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ParameterError("outputs", "an array of real numbers of shape (T, C)", repr(outputs)) from None
         if u.ndim != 2 or not u.size:
             raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
         if not np.isfinite(u).all():
             raise ParameterError("outputs", "finite", "inf or nan")
         across = u - u.mean(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            of_output, of_sample = 1 / u.var(axis=0), 1 / across.var(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # scales may be inf
+            of_output, of_sample = 1 / _variance(u, axis=0), 1 / _variance(u, axis=1)
             # sum over t, t' of (u(t).u(t'))^2 w w' is the squared norm of the C x C matrix sum_t w u(t) u(t)'
             moment = (across * of_sample[:, None] ** 2).T @ across / u.size
             eta_1 = float(of_sample.mean())
@@ -128,6 +134,8 @@ def readout_scales(
     True
     """
     samples = require_integer("samples", samples, at_least=1)
+    if not isinstance(rng, np.random.Generator):
+        raise ParameterError("rng", "a numpy.random.Generator", repr(rng))
     same, cross = _output_law(network, samples, order)
     # the mean over the samples and what deviates from it are independent, also for an overlap below zero
     of_mean = max(0.0, cross + (same - cross) / samples)
@@ -162,7 +170,7 @@ def expected_readout_scales(network: Network, *, samples: int, order: OrderParam
     Returns
     -------
     ReadoutScales
-        To about 1e-12 relative; digits of D are lost where all samples come to look alike.
+        To about 1e-12 relative; Q1 and Q2 to 1e-15 q^L_t/D, where all samples come to look alike.
 
     Equations: (19), (27)
 
@@ -196,6 +204,18 @@ def expected_readout_scales(network: Network, *, samples: int, order: OrderParam
 
 def _output_law(network: Network, samples: int, order: OrderParameters | None) -> Pair[float]:
     """Return q^L_t and q^L_st."""
+    if not isinstance(network, Network):
+        raise ParameterError("network", "a meanfield.Network", repr(network))
     order = propagate(network, samples=samples) if order is None else require_order(network, order)
     same, cross = (float(q[-1]) for q in order.preactivation)
+    least = -same / (samples - 1) if samples > 1 else -same
+    if not least * (1 + 1e-12) <= cross <= same:
+        expected = f"with an overlap of outputs that {samples} samples can have, from {least:.6g} to {same:.6g}"
+        raise ParameterError("order", expected, f"{cross:.6g}")
     return Pair(same, cross)
+
+
+def _variance(u: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
+    """Return the variance along an axis, 0 where it is rounding of values that are all the same."""
+    variance = u.var(axis=axis)
+    return np.where(variance <= (_NO_SPREAD * np.abs(u).max(axis=axis)) ** 2, 0.0, variance)

@@ -13,7 +13,7 @@ from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
-from .order_parameters import measure_order_parameters, measure_spread
+from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
@@ -41,6 +41,7 @@ __all__ = [
     "fit_rate",
     "gram_memory",
     "last_layer_gram",
+    "measure_deviations",
     "measure_eigenspace",
     "measure_eigenvalues",
     "measure_last_layer",

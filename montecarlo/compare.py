@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from meanfield import (
     eigenvalue_statistics,
     propagate,
 )
-from meanfield.eigenvalues import Correction
 
-from .allowance import CONSTANTS, allowed, allowed_to_one
+from .allowance import CONSTANTS, allowed, allowed_to_single_network
 from .comparison import Comparison, Row
 from .ensemble import Ensemble
+from .experiments import LastLayerExperiment
 
 OWN = " / own theory"
 """Ends the name of a quantity that is relative to the theory for each network's own scales (to its lower bound)."""
@@ -71,21 +72,17 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
     members = _members(ensemble, type(theory))
     experiment: Any = ensemble.experiment
     if isinstance(theory, OrderParameters):
-        depth_over_width = experiment.network.depth / experiment.width
-        return Comparison(len(members), tuple(_order_rows(theory, members, depth_over_width)))
+        depth_to_width = experiment.network.depth_to_width(experiment.width)
+        return Comparison(len(members), tuple(_order_rows(theory, members, depth_to_width)))
     if not theory.corrections:
         raise ParameterError("theory", "from meanfield", "a measurement")
+    _require_same_network(theory, ensemble)
     if isinstance(theory, Eigenspace):
         return Comparison(len(members), tuple(_eigenspace_rows(theory, members)))
-    _require_same_network(theory, ensemble)
-    rows = tuple(_eigenvalue_rows([theory] * len(members), members))
+    rows = tuple(_eigenvalue_rows([theory] * len(members), ensemble))
     if theory.readout is None:
         return Comparison(len(members), rows)
-    own = compare_own_scales(
-        ensemble,
-        regime=Regime.PROPORTIONAL if "c0" in theory.omitted else Regime.FIXED,
-        leading_order=theory.parameters != members[0].parameters,
-    )
+    own = compare_own_scales(ensemble, regime=theory.regime or Regime.AUTO, leading_order=theory.leading_order)
     return Comparison(len(members), rows + own.rows)
 
 
@@ -135,7 +132,101 @@ def compare_own_scales(
         )
         for member in members
     ]
-    return Comparison(len(members), tuple(_eigenvalue_rows(theories, members, own=True)))
+    return Comparison(len(members), tuple(_eigenvalue_rows(theories, ensemble, own=True)))
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """One quantity of one member, beside what the theory says of it and what it leaves out."""
+
+    measured: float
+    theory: Bounds
+    allowed: Bounds
+
+    def relative(self) -> _Tested:
+        """Return it in units of the theory, or of its lower bound."""
+        unit = self.theory.lower
+        over = (Bounds(bounds.lower / unit, bounds.upper / unit) for bounds in (self.theory, self.allowed))
+        return _Tested(self.measured / unit, *over)
+
+
+_FIELDS = {"m_lambda": "mean", "s_lambda": "second_moment", "lambda_max": "largest"}
+
+
+def _eigenvalue_rows(
+    theories: Sequence[EigenvalueStatistics], ensemble: Ensemble[EigenvalueStatistics], *, own: bool = False
+) -> Iterator[Row]:
+    """Compare each member with its theory, in absolute terms or relative to it."""
+    experiment: Any = ensemble.experiment
+    for quantity, field in _FIELDS.items():
+        tested = [_tested(theory, member, field) for theory, member in zip(theories, ensemble.members, strict=True)]
+        if math.isnan(tested[0].theory.lower):  # unknown
+            continue
+        if own and all(t.theory.lower > 0 for t in tested):
+            quantity += OWN
+            tested = [t.relative() for t in tested]
+        outside = 0
+        if field == "largest" and theories[0].prediction is None and (own or theories[0].readout is None):
+            # these bounds hold for each network; those from expectations hold for a mean
+            depth_to_width = experiment.network.depth_to_width(experiment.width)
+            outside = sum(t.measured not in allowed_to_single_network(t.allowed, depth_to_width) for t in tested)
+        yield _row(quantity, tested, outside)
+
+
+def _tested(theory: EigenvalueStatistics, member: EigenvalueStatistics, field: str) -> _Tested:
+    corrections = [correction for correction in theory.corrections if correction.quantity == field]
+    if field == "largest":
+        measured, stated = member.largest.lower, theory.largest
+    else:
+        measured, value = getattr(member, field), getattr(theory, field)
+        stated = Bounds(value, value)
+    lower, upper = (allowed(end, corrections) for end in (stated.lower, stated.upper))
+    if math.isinf(upper.upper):  # terms as large as the quantity, and not negative: what the theory has is a bound
+        stated = Bounds(stated.lower, math.inf)
+    return _Tested(measured, stated, Bounds(lower.lower, upper.upper))
+
+
+def _eigenspace_rows(theory: Eigenspace, members: Sequence[Eigenspace]) -> Iterator[Row]:
+    for field in ("alignment", "residual"):
+        value = getattr(theory, field)
+        corrections = [correction for correction in theory.corrections if correction.quantity == field]
+        interval = allowed(value, corrections, scale=1.0)
+        yield _row(field, [_Tested(getattr(member, field), Bounds(value, value), interval) for member in members])
+
+
+def _order_rows(theory: OrderParameters, members: Sequence[OrderParameters], depth_to_width: float) -> Iterator[Row]:
+    expected, measured = theory.by_name(), [member.by_name() for member in members]
+    if any(member.keys() != expected.keys() for member in measured):
+        raise ParameterError(
+            "theory", "for a network as deep as the ensemble's, normalised alike", f"depth {theory.activity.same.size}"
+        )
+    for name, pair in expected.items():
+        # the overlap of two samples may be zero; what is left out is of the order of the value for one sample
+        slack = pair.same * CONSTANTS["finite width"] * depth_to_width
+        for subscript, part in (("t", "same"), ("st", "cross")):
+            value = getattr(pair, part)
+            bounds, interval = Bounds(value, value), Bounds(value - slack, value + slack)
+            tested = [_Tested(getattr(member[name], part), bounds, interval) for member in measured]
+            yield _row(f"{name}_{subscript}", tested)
+
+
+def _row(quantity: str, tested: Sequence[_Tested], outside: int = 0) -> Row:
+    """Average over the members."""
+    measured = np.array([t.measured for t in tested])
+    return Row(
+        quantity=quantity,
+        theory=_mean([t.theory for t in tested]),
+        measured=float(measured.mean()),
+        standard_error=float(measured.std(ddof=1)) / math.sqrt(measured.size),
+        members=measured.size,
+        allowed=_mean([t.allowed for t in tested]),
+        outside=outside,
+    )
+
+
+def _mean(bounds: Sequence[Bounds]) -> Bounds:
+    lower, upper = (float(np.mean(side)) for side in zip(*((b.lower, b.upper) for b in bounds), strict=True))
+    return Bounds(lower, upper)
 
 
 def _members(ensemble: Ensemble[Any], kind: type) -> Sequence[Any]:
@@ -149,115 +240,15 @@ def _members(ensemble: Ensemble[Any], kind: type) -> Sequence[Any]:
     return members
 
 
-def _require_same_network(theory: EigenvalueStatistics, ensemble: Ensemble[Any]) -> None:
+def _require_same_network(theory: EigenvalueStatistics | Eigenspace, ensemble: Ensemble[Any]) -> None:
+    """Refuse a theory for another network or width, as far as the number of parameters tells."""
     experiment: Any = ensemble.experiment
-    measured, leading = ensemble.members[0].parameters, _leading_parameters(experiment)
-    if theory.parameters not in (measured, leading):
-        expected = f"for the network and width of the ensemble, which have {measured:.10g} parameters"
+    network, width = experiment.network, experiment.width
+    exact, leading = float(network.parameters(width)), network.alpha * width**2
+    if isinstance(experiment, LastLayerExperiment):
+        exact = float(network.outputs * (network.widths(width)[-2] + 1))
+        leading = network.outputs * network.width_ratios[-1] * width
+    leading_order = isinstance(theory, EigenvalueStatistics) and theory.leading_order
+    if theory.parameters != (leading if leading_order else exact):
+        expected = f"for the network and width of the ensemble, which have {exact:.10g} parameters"
         raise ParameterError("theory", expected, f"one of {theory.parameters:.10g} parameters")
-
-
-def _eigenvalue_rows(
-    theories: Sequence[EigenvalueStatistics], members: Sequence[EigenvalueStatistics], *, own: bool = False
-) -> Iterator[Row]:
-    """Compare each member with its theory."""
-    if not math.isnan(theories[0].mean):
-        measured = [member.mean for member in members]
-        yield _equality("m_lambda", "mean", [t.mean for t in theories], theories, measured, own)
-        measured = [member.second_moment for member in members]
-        yield _equality("s_lambda", "second_moment", [t.second_moment for t in theories], theories, measured, own)
-    measured = [member.largest.lower for member in members]
-    predictions = [t.prediction for t in theories if t.prediction is not None]
-    if predictions:
-        yield _equality("lambda_max", "largest", predictions, theories, measured, own)
-        return
-    granted = [_granted(t) for t in theories]
-    outside = 0
-    if own or theories[0].readout is None:  # bounds from expectations are none for a single network
-        for value, bounds, t in zip(measured, granted, theories, strict=True):
-            outside += value not in allowed_to_one(bounds, _corrections(t, "largest"))
-    yield _row("lambda_max", [t.largest for t in theories], measured, granted, own, outside)
-
-
-def _granted(theory: EigenvalueStatistics) -> Bounds:
-    """Widen the bounds of lambda_max by what the theory leaves out."""
-    corrections = _corrections(theory, "largest")
-    return Bounds(allowed(theory.largest.lower, corrections).lower, allowed(theory.largest.upper, corrections).upper)
-
-
-def _equality(
-    quantity: str,
-    field: str,
-    values: Sequence[float],
-    theories: Sequence[EigenvalueStatistics],
-    measured: Sequence[float],
-    own: bool,
-) -> Row:
-    granted = [allowed(value, _corrections(t, field)) for value, t in zip(values, theories, strict=True)]
-    # terms as large as the quantity, and not negative: what the theory has is a lower bound
-    bounds = [
-        Bounds(value, value if math.isfinite(interval.upper) else math.inf)
-        for value, interval in zip(values, granted, strict=True)
-    ]
-    return _row(quantity, bounds, measured, granted, own)
-
-
-def _eigenspace_rows(theory: Eigenspace, members: Sequence[Eigenspace]) -> Iterator[Row]:
-    for field in ("alignment", "residual"):
-        value = getattr(theory, field)
-        slack = sum(CONSTANTS[c.name] * c.size for c in theory.corrections if c.quantity == field)
-        interval = Bounds(value - slack, value + slack)
-        yield _row(field, [Bounds(value, value)], [getattr(member, field) for member in members], [interval])
-
-
-def _order_rows(theory: OrderParameters, members: Sequence[OrderParameters], depth_over_width: float) -> Iterator[Row]:
-    if any(member.activity.same.shape != theory.activity.same.shape for member in members):
-        raise ParameterError("theory", "for a network as deep as the ensemble's", f"depth {theory.activity.same.size}")
-    for field, symbol, first in (("preactivation", "q", 1), ("activity", "qhat", 0), ("sensitivity", "qtilde", 1)):
-        pair, measured = getattr(theory, field), [getattr(member, field) for member in members]
-        if pair is None:  # batch normalisation in the hidden layers
-            continue
-        for i, (same, cross) in enumerate(zip(*pair, strict=True)):
-            # the overlap of two samples may be zero; what is left out is of the order of the value for one sample
-            slack = float(same) * CONSTANTS["finite width"] * depth_over_width
-            for subscript, value, values in (
-                ("t", float(same), [m.same[i] for m in measured]),
-                ("st", float(cross), [m.cross[i] for m in measured]),
-            ):
-                interval = Bounds(value - slack, value + slack)
-                yield _row(f"{symbol}^{i + first}_{subscript}", [Bounds(value, value)], values, [interval])
-
-
-def _row(
-    quantity: str,
-    theory: Sequence[Bounds],
-    measured: Sequence[float],
-    granted: Sequence[Bounds],
-    own: bool = False,
-    outside: int = 0,
-) -> Row:
-    """Average over the members; the theory is one for all, or one for each, relative to which they are taken."""
-    values = np.asarray(measured, dtype=np.float64)
-    if own and all(bounds.lower > 0 for bounds in theory):
-        quantity += OWN
-        scales = [bounds.lower for bounds in theory]
-        values = values / scales
-        theory, granted = (
-            [Bounds(b.lower / scale, b.upper / scale) for b, scale in zip(bounds, scales, strict=True)]
-            for bounds in (theory, granted)
-        )
-    standard_error = float(values.std(ddof=1)) / math.sqrt(values.size)
-    return Row(quantity, _mean(theory), float(values.mean()), standard_error, values.size, _mean(granted), outside)
-
-
-def _mean(bounds: Sequence[Bounds]) -> Bounds:
-    lower, upper = (float(np.mean(side)) for side in zip(*((b.lower, b.upper) for b in bounds), strict=True))
-    return Bounds(lower, upper)
-
-
-def _corrections(theory: EigenvalueStatistics, quantity: str) -> list[Correction]:
-    return [correction for correction in theory.corrections if correction.quantity == quantity]
-
-
-def _leading_parameters(experiment: Any) -> float:
-    return float(experiment.network.alpha * experiment.width**2)

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from meanfield import OutputNormalization
 
-from .paper import FIGURE_1, FIGURE_S1_SAMPLES, RateCurve, SharpnessCurve
+from .paper import FIGURE_1, RateCurve, SharpnessCurve
 from .power_law import RateFit
 
 _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
@@ -54,26 +54,25 @@ def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
     return figure
 
 
-def draw_rate(axes: Axes, fit: RateFit, *, label: str, color: str, marker: str) -> Axes:
+def draw_rate(axes: Axes, fit: RateFit, *, name: str, color: str, marker: str) -> Axes:
     """Draw deviations against the width as points with standard errors, and the fitted power law as a line."""
-    slope = f"slope {-fit.q:.3f}, {100 * fit.confidence:g} % [{-fit.upper:.3f}, {-fit.lower:.3f}]".replace(
-        "-", "\N{MINUS SIGN}"
-    )
-    axes.errorbar(fit.widths, fit.deviations, fit.standard_errors, fmt=marker, color=color, capsize=3, label=label)
-    axes.plot(fit.widths, fit.line, "-", color=color, linewidth=1, label=slope)
+    label = f"{name}: slope {-fit.q:.3f}, {100 * fit.confidence:g} % [{-fit.upper:.3f}, {-fit.lower:.3f}]"
+    label = label.replace("-", "\N{MINUS SIGN}")
+    axes.errorbar(fit.widths, fit.deviations, fit.standard_errors, fmt=marker, color=color, capsize=4, label=label)
+    axes.plot(fit.widths, fit.line, "-", color=color, linewidth=1)
     return axes
 
 
-def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -> Figure:
+def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     """Draw figure S.1: the standard deviation of qtilde^1_M,st about the theory against the width."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
-    fits = [curve.rates[quantity] for curve in curves]
+    fits = [curve.rates["qtilde^1_st"] for curve in curves]
     for curve, fit, color, marker in zip(curves, fits, (_BLACK, _BLUE), "os", strict=True):
-        draw_rate(axes, fit, label=curve.name, color=color, marker=marker)
+        draw_rate(axes, fit, name=curve.name, color=color, marker=marker)
     ends = np.array(fits[0].widths)[[0, -1]]
     guide = 0.8 * min(fit.line[0] for fit in fits) * np.sqrt(ends[0] / ends)
-    axes.plot(ends, guide, "--", color=_RED, label="slope $-1/2$, a guide")
+    axes.plot(ends, guide, "--", color=_RED, label="slope \N{MINUS SIGN}1/2, to guide the eye")
     axes.set(xscale="log", yscale="log", xlabel="width $M$")
     axes.set_ylabel(r"standard deviation of $\tilde{q}^1_{M,st}$ about $\tilde{q}^1_{st}$")
     _mark_widths(axes, fits[0].widths)
@@ -81,10 +80,11 @@ def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -
     axes.yaxis.set_minor_formatter(ScalarFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    network, members = curves[0].rates.network, curves[0].rates.members
+    rates = curves[0].rates
+    network = rates.network
     axes.set_title(
-        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {FIGURE_S1_SAMPLES}$; {members} networks; "
-        "bars: standard error",
+        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; "
+        f"{rates.members} networks at each width; bars: standard error; lines: fits",
         fontsize="small",
     )
     return figure

@@ -72,6 +72,10 @@ class FiniteNetwork:
         """M_0 .. M_L."""
         return (self.weights[0].shape[1], *(w.shape[0] for w in self.weights))
 
+    def parameters(self, *, biases: bool = True) -> int:
+        """Return P, the number of weights and (unless ``biases`` is False) biases."""
+        return sum(w.size + biases * b.size for w, b in zip(self.weights, self.biases, strict=True))
+
 
 def _frozen_copy(values: ArrayLike) -> NDArray[np.float64]:
     array = np.array(values, dtype=np.float64)

@@ -83,6 +83,48 @@ def measure_spread(sweep: Sweep) -> OrderParameters:
     )
 
 
+def measure_deviations(sweep: Sweep, theory: OrderParameters) -> OrderParameters:
+    """Measure how far the order parameters of single samples, and of single pairs, are from the theory.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Of at least 2 samples.
+    theory : OrderParameters
+        Of the same network, from ``meanfield.propagate``.
+
+    Returns
+    -------
+    OrderParameters
+        Root mean squares: ``same`` over the T samples, ``cross`` over the T (T - 1) pairs of different samples, for the
+        sensitivity over the outputs as well. Accurate to rounding of the order parameters.
+
+    Equations: (S.4), (S.5)
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network(activations=[mf.identity], width_ratios=[1, 1], weight_variance=1.0)
+    >>> finite = mc.FiniteNetwork(network, [[[1.0]], [[2.0]]], [[0.0], [0.0]])
+    >>> sweep = mc.propagate(finite, [[1.0], [3.0]])
+    >>> measure_deviations(sweep, mf.propagate(network)).activity.cross  # of 3 from 0
+    array([3., 3.])
+    """
+    average, spread = measure_order_parameters(sweep), measure_spread(sweep)
+    return OrderParameters(
+        activity=_rms(average.activity, spread.activity, theory.activity),
+        preactivation=_rms(average.preactivation, spread.preactivation, theory.preactivation),
+        sensitivity=None if _is_batch(sweep) else _rms(average.backward, spread.backward, theory.backward),
+    )
+
+
+def _rms(
+    average: Pair[NDArray[np.float64]], spread: Pair[NDArray[np.float64]], theory: Pair[NDArray[np.float64]]
+) -> Pair[NDArray[np.float64]]:
+    """Return the root mean square about the theory, from average and standard deviation."""
+    return Pair(*(np.hypot(a - t, s) for a, s, t in zip(average, spread, theory, strict=True)))
+
+
 def _require_pairs(sweep: Sweep) -> None:
     if sweep.samples < 2:
         raise ParameterError("samples", "at least 2 to measure an overlap", sweep.samples)
@@ -114,5 +156,8 @@ def _spread_of_products(x: NDArray[np.float64], *, per_unit: bool = True) -> Pai
 
 
 def _stack(layers: Iterable[Pair[float]]) -> Pair[NDArray[np.float64]]:
-    same, cross = zip(*layers, strict=True)
-    return Pair(np.array(same), np.array(cross))
+    with np.errstate(over="ignore", invalid="ignore"):
+        same, cross = (np.array(values) for values in zip(*layers, strict=True))
+    if not (np.isfinite(same).all() and np.isfinite(cross).all()):
+        raise ArithmeticError("order parameters are not finite: the network or its inputs are too large")
+    return Pair(same, cross)

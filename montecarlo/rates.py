@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from meanfield import Network, OrderParameters, Pair
+from meanfield import Network, OrderParameters
 from meanfield import propagate as infinite_width
 from meanfield.errors import require_integer, require_sequence
 from meanfield.records import table
@@ -18,11 +17,12 @@ from .dual import MEMORY_LIMIT, require_memory
 from .ensemble import run_ensemble
 from .experiments import OrderParameterExperiment
 from .network import sample_inputs, sample_network
+from .order_parameters import measure_deviations
 from .power_law import RateFit, fit_rate, require_widths
 from .propagate import propagate, sweep_memory
 
 _EXACT = 1e-10
-"""A deviation below this part of the theory is rounding: fluctuations are at least 1e-5 at any width."""
+"""A deviation below this part of the theory is rounding: at any width that fits in memory, chance is above 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,7 @@ class DeviationExperiment:
         """Run one member."""
         finite_network = sample_network(self.network, width=self.width, rng=rng)
         inputs = sample_inputs(self.network, width=self.width, samples=self.samples, rng=rng)
-        sweep, theory = propagate(finite_network, inputs), self.theory
-        per_unit = [1 / width for width in finite_network.widths]
-        return OrderParameters(
-            activity=_deviations(sweep.h, theory.activity, per_unit),
-            preactivation=_deviations(sweep.u, theory.preactivation, per_unit[1:]),
-            sensitivity=None
-            if theory.sensitivity is None
-            else _deviations(sweep.delta, theory.sensitivity, [1.0] * self.network.depth),
-        )
+        return measure_deviations(propagate(finite_network, inputs), self.theory)
 
 
 @dataclass(frozen=True)
@@ -113,7 +105,7 @@ class Rates:
     seed: int
     rows: tuple[Rate, ...]
     exact: tuple[str, ...]
-    """Order parameters that do not deviate at any width, as qtilde^L = 1."""
+    """Order parameters that do not deviate, at some width or at all of them, as qtilde^L = 1."""
 
     def __getitem__(self, quantity: str) -> RateFit:
         for row in self.rows:
@@ -180,6 +172,13 @@ def measure_rates(
     Rates
         With 95 % intervals; see :func:`fit_rate` for what they cover.
 
+    Notes
+    -----
+    What terms of higher order in 1/M add to q, at L = 3 for relu (2, 0) and tanh (3, 0.64), is largest for
+    qtilde^1_st: 0.027 +- 0.004 at widths 50 to 400 (mean of 60 seeds), and 0.008 +- 0.002 at 100 to 1600 (40 seeds),
+    where 95 % intervals from 100 members are +- 0.025. There 5 of 80 missed 1/2; of those of all order parameters,
+    62 of 1120, or 5.5 %.
+
     Equations: (S.4), (S.5), (S.39)-(S.42), Lemma B.2
 
     Examples
@@ -191,19 +190,24 @@ def measure_rates(
     True
     """
     require_integer("members", members, at_least=2)
-    require_widths([require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)])
+    widths = [require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)]
+    require_widths(widths)
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]
     ensembles = [
         run_ensemble(experiment, members=members, seed=width_seed, executor=executor, progress=progress)
         for experiment, width_seed in zip(experiments, spawn_seeds(seed, len(widths)), strict=True)
     ]
     rows, exact = [], []
-    records = [ensemble.members for ensemble in ensembles]
-    for quantity, scale, deviations in _quantities(experiments[0].theory, records):
-        if deviations.max() <= _EXACT * scale:
-            exact.append(quantity)
-        else:
-            rows.append(Rate(quantity, fit_rate(widths, deviations)))
+    records = [[member.by_name() for member in ensemble.members] for ensemble in ensembles]
+    for name, pair in experiments[0].theory.by_name().items():
+        if name == f"q^{network.depth}":  # the C units of the outputs do not become more with the width
+            continue
+        for subscript, part in (("t", "same"), ("st", "cross")):
+            deviations = np.array([[getattr(member[name], part) for member in members] for members in records])
+            if deviations.min() <= _EXACT * pair.same:
+                exact.append(f"{name}_{subscript}")
+            else:
+                rows.append(Rate(f"{name}_{subscript}", fit_rate(widths, deviations)))
     return Rates(network, samples, members, seed, tuple(rows), tuple(exact))
 
 
@@ -218,34 +222,3 @@ def spawn_seeds(seed: int, number: int) -> list[int]:
     """
     seed = require_integer("seed", seed, at_least=0, at_most=None)
     return [int(child.generate_state(1, np.uint64)[0]) for child in np.random.SeedSequence(seed).spawn(number)]
-
-
-def _deviations(
-    arrays: Sequence[NDArray[np.float64]], theory: Pair[NDArray[np.float64]], factors: Sequence[float]
-) -> Pair[NDArray[np.float64]]:
-    """Return the rms of factor x(s) . x(t) - theory for every layer; samples are the last axis but one."""
-    rows = []
-    for x, same, cross, factor in zip(arrays, *theory, factors, strict=False):
-        products = factor * (x @ np.swapaxes(x, -1, -2))
-        different = ~np.eye(x.shape[-2], dtype=bool)
-        rows.append((_rms(np.diagonal(products, axis1=-2, axis2=-1) - same), _rms(products[..., different] - cross)))
-    return Pair(*np.array(rows).T)
-
-
-def _rms(x: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(np.square(x))))
-
-
-def _quantities(
-    theory: OrderParameters, records: Sequence[Sequence[OrderParameters]]
-) -> Iterator[tuple[str, float, NDArray[np.float64]]]:
-    """Yield the name of every order parameter, its size, and its deviations: widths by members."""
-    for name, symbol, first in (("activity", "qhat", 0), ("preactivation", "q", 1), ("sensitivity", "qtilde", 1)):
-        expected = getattr(theory, name)
-        if expected is None:
-            continue
-        deviations = np.array([[getattr(member, name) for member in members] for members in records])
-        layers = len(expected.same) - (name == "preactivation")  # the C units of q^L do not become more with M
-        for l in range(layers):
-            for part, subscript in enumerate(("t", "st")):
-                yield f"{symbol}^{l + first}_{subscript}", float(expected.same[l]), deviations[:, :, part, l]

@@ -50,10 +50,9 @@ def measure_eigenvalues(
     """
     gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
     finite = sweep.finite_network
-    parameters = sum(w.size + (b.size if biases else 0) for w, b in zip(finite.weights, finite.biases, strict=True))
     divides = finite.network.output_normalization in (OutputNormalization.BATCH, OutputNormalization.LAYER)
     readout = ReadoutScales.from_outputs(sweep.u[-1]) if divides else None
-    return _statistics(gram, copies=1, parameters=parameters, readout=readout)
+    return _statistics(gram, copies=1, parameters=finite.parameters(biases=biases), readout=readout)
 
 
 def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatistics:
@@ -148,6 +147,7 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     return Eigenspace(
         alignment=float(np.sum(cosines**2) / outputs),
         residual=float(np.sqrt(max(np.mean(squares), 0.0)) / eigenvalues[-1]),
+        parameters=float(sweep.finite_network.parameters(biases=biases)),
         theorem="measured",
     )
 

@@ -8,23 +8,20 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from meanfield import (
-    AssumptionError,
     Eigenspace,
     EigenvalueStatistics,
     Network,
     OrderParameters,
-    OutputNormalization,
+    ReadoutRequired,
     Regime,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
     propagate,
-    readout_scales,
     sigmoid,
 )
+from meanfield.errors import require_integer
 
 from .compare import compare, compare_own_scales
 from .comparison import HEADERS as ROW_HEADERS
@@ -33,7 +30,7 @@ from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .paper import FIGURE_1
 
-Trial = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
+Experiment = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Claim:
 
     statement: str
     """As the paper numbers it."""
-    experiment: Trial
+    experiment: Experiment
     shown: tuple[str, ...] = ()
     """The quantities worth a line of their own; all of them if left out. The others are judged all the same."""
 
@@ -87,15 +84,27 @@ HEADERS = ("statement: network, hidden/output normalisation", *ROW_HEADERS)
 """Of a table of findings."""
 
 
+_SHOWN: dict[type[Experiment], tuple[str, ...]] = {
+    OrderParameterExperiment: ("qhat^2_t", "qhat^2_st", "qtilde^1_t", "qtilde^1_st")
+}
+"""The quantities of an experiment that are printed, where not all of them are."""
+
+
 def claims(*, width: int) -> tuple[Claim, ...]:
     """Return the statements of the paper with the configurations in which they are tried, at one width M.
 
     The networks are those of figure 1, relu (2, 0) and tanh (3, 0.64) with L = 3, and for Theorem 3.4 a sigmoid one.
     Where a theorem is for T ~ M, C T is M.
 
+    Parameters
+    ----------
+    width : int
+        M >= 80, so that T = M/10 is enough for the expectations of (19) and (27).
+
     Equations: (5)-(7), (10), (12), (16)-(19), (22), (26), (S.62)-(S.67), (S.74), (S.87)
     """
-    both = relu_network, tanh_network = tuple(FIGURE_1.values())
+    width = require_integer("width", width, at_least=80)
+    relu_network, tanh_network = both = tuple(FIGURE_1.values())
     non_negative = (relu_network, Network.uniform(sigmoid, depth=3, weight_variance=2.0))
 
     def on(
@@ -103,7 +112,7 @@ def claims(*, width: int) -> tuple[Claim, ...]:
     ) -> list[Network]:
         return [replace(network, outputs=outputs).normalized(hidden=hidden, output=output) for network in networks]
 
-    trials: list[tuple[str, type[Trial], list[Network], int]] = [
+    tried: list[tuple[str, type[Experiment], list[Network], int]] = [
         ("(5)-(7)", OrderParameterExperiment, on(both), 20),
         ("(S.74), (S.87)", OrderParameterExperiment, on(both, hidden="layer"), 20),
         ("(S.66)-(S.70)", OrderParameterExperiment, on(both, hidden="batch"), 20),
@@ -125,19 +134,13 @@ def claims(*, width: int) -> tuple[Claim, ...]:
     ]
     return tuple(
         Claim(statement, experiment(network, width, samples), _SHOWN.get(experiment, ()))
-        for statement, experiment, networks, samples in trials
+        for statement, experiment, networks, samples in tried
         for network in networks
     )
 
 
-_SHOWN: dict[type[Trial], tuple[str, ...]] = {
-    OrderParameterExperiment: ("qhat^2_t", "qhat^2_st", "qtilde^1_t", "qtilde^1_st")
-}
-"""The quantities of an experiment that are printed, where not all of them are."""
-
-
 def try_claims(
-    trials: Iterable[Claim],
+    claims: Iterable[Claim],
     *,
     members: int,
     seed: int,
@@ -148,7 +151,7 @@ def try_claims(
 
     Parameters
     ----------
-    trials : iterable of Claim
+    claims : iterable of Claim
         From :func:`claims`.
     members : int
         Networks for each, at least 2.
@@ -156,7 +159,7 @@ def try_claims(
         As for :func:`run_ensemble`.
     """
     findings = []
-    for claim in trials:
+    for claim in claims:
         ensemble: Ensemble[Any] = run_ensemble(
             claim.experiment, members=members, seed=seed, executor=executor, progress=progress
         )
@@ -167,7 +170,7 @@ def try_claims(
 
 
 def theory_of(
-    experiment: Trial, *, regime: Regime | str = Regime.AUTO, leading_order: bool = False
+    experiment: Experiment, *, regime: Regime | str = Regime.AUTO, leading_order: bool = False
 ) -> EigenvalueStatistics | OrderParameters | Eigenspace | None:
     """Return what the theory predicts for an experiment.
 
@@ -187,12 +190,7 @@ def theory_of(
         return eigenspace(network, width=width, samples=samples)
     if isinstance(experiment, LastLayerExperiment):
         return last_layer_statistics(network, width=width, samples=samples, leading_order=leading_order)
-    chosen: dict[str, Any] = {"width": width, "samples": samples, "regime": regime, "leading_order": leading_order}
     try:
-        return eigenvalue_statistics(network, **chosen)
-    except AssumptionError:
-        if network.output_normalization not in (OutputNormalization.BATCH, OutputNormalization.LAYER):
-            raise
-        drawn = readout_scales(network, samples=samples, rng=np.random.default_rng(0))
-        eigenvalue_statistics(network, **chosen, readout=drawn)  # raises again, unless the scales are what was lacking
+        return eigenvalue_statistics(network, width=width, samples=samples, regime=regime, leading_order=leading_order)
+    except ReadoutRequired:
         return None

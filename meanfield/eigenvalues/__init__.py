@@ -6,8 +6,8 @@ the theorems assume in ``hypotheses``, and ``statistics`` decides which theorem 
 
 from .eigenspace import Eigenspace, eigenspace
 from .last_layer import last_layer_statistics
-from .mean_subtraction import Regime, sharpness_exponents
-from .moments import Bounds, Correction, EigenvalueStatistics, moment_bounds
+from .mean_subtraction import sharpness_exponents
+from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds
 from .statistics import eigenvalue_statistics
 
 __all__ = [

@@ -6,8 +6,8 @@ import math
 
 from ..fim import Exchangeable
 from ..readout import ReadoutScales
-from .mean_subtraction import Regime, choose_regime
-from .moments import Correction, EigenvalueStatistics, fluctuations, moment_bounds
+from .mean_subtraction import choose_regime
+from .moments import Correction, EigenvalueStatistics, Regime, moment_bounds, participation_ratio
 
 
 def equation_19(
@@ -15,7 +15,7 @@ def equation_19(
     readout: ReadoutScales,
     *,
     width: int,
-    finite_width: float,
+    depth_to_width: float,
     parameters: float,
     regime: Regime,
 ) -> EigenvalueStatistics:
@@ -41,7 +41,7 @@ def equation_19(
         Of which Q1 and Q2 are used.
     width : int
         M.
-    finite_width : float
+    depth_to_width : float
         L/M, the size of what is left out; here M is that of the narrowest layer.
     parameters : float
         P.
@@ -64,7 +64,7 @@ def equation_19(
     freedom = block.size - 2
     mean = freedom * block.contrast * readout.q1 / parameters
     second_moment = freedom * block.contrast**2 * readout.q2 / parameters
-    fluctuating = fluctuations(mean, second_moment, parameters) * finite_width
+    fluctuating = participation_ratio(mean, second_moment, parameters) * depth_to_width
     fixed = chosen is Regime.FIXED
     return EigenvalueStatistics(
         mean=mean,
@@ -73,16 +73,17 @@ def equation_19(
         largest=moment_bounds(mean, second_moment, parameters),
         prediction=None,
         theorem="Eq. (19)",
-        regime=rule,
+        regime=chosen,
+        rule=rule,
         omitted=() if fixed else ("c0", "c1'", "c2'"),
         readout=readout,
         corrections=(
-            Correction("mean", "finite width", 2 * finite_width),
-            Correction("second_moment", "finite width", 4 * finite_width),
-            Correction("second_moment", "fluctuations", fluctuating, positive=True)
+            Correction("mean", "finite width", 2 * depth_to_width),
+            Correction("second_moment", "finite width", 4 * depth_to_width),
+            Correction("second_moment", "fluctuations", fluctuating, sign=1)
             if fixed
-            else Correction("second_moment", "c0", math.inf, positive=True),
-            Correction("largest", "finite width", 2 * finite_width),
-            Correction("largest", "fluctuations" if fixed else "c2", math.sqrt(1 + fluctuating) - 1, positive=True),
+            else Correction("second_moment", "c0", math.inf, sign=1),
+            Correction("largest", "finite width", 2 * depth_to_width),
+            Correction("largest", "fluctuations" if fixed else "c2", math.sqrt(1 + fluctuating) - 1, sign=1),
         ),
     )

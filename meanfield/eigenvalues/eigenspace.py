@@ -26,6 +26,8 @@ class Eigenspace:
     """The mean squared cosine of the principal angles between their span and the top eigenspace, from 0 to 1."""
     residual: float
     """The root mean square over k of norm(F v - lambda_max v)/(lambda_max norm(v)), v = E grad f_k; at least 0."""
+    parameters: float
+    """P, by which the network and its width are recognised."""
     theorem: str
     """What the numbers rest on."""
     corrections: tuple[Correction, ...] = ()
@@ -50,8 +52,8 @@ def eigenspace(
 ) -> Eigenspace:
     """Return the alignment and the residual of the mean gradients at infinite width: 1 and 0.
 
-    With F E grad f_k = lambda_max E grad f_k + O(M^(1/2-q*)), (S.16), its first term of order M^(1/2), the residual of
-    a finite network falls as M^-q* = M^(-1/2); ``corrections`` say from where.
+    With F E grad f_k = lambda_max E grad f_k + O(M^(1/2-q*)), (S.16), whose first term is of order M^(1/2) in each
+    entry, the residual of a finite network falls as M^-q* = M^(-1/2); ``corrections`` say from where.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def eigenspace(
     left out   finite width, O(0.0004) in the alignment
                finite width, O(0.02) in the residual
     """
-    widths = network.widths(width)
+    parameters = float(network.parameters(width))
     samples = require_integer("samples", samples, at_least=1)
     if network.output_normalization is not OutputNormalization.NONE:
         raise AssumptionError(
@@ -115,17 +117,17 @@ def eigenspace(
     require_possible(order, samples)
     require_non_centred(network, order, theorem="Theorem 3.1", width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples)
-    finite_width = network.depth / min(widths[:-1])
+    depth_to_width = network.depth_to_width(width)
     across = 0.0
     if samples > 1:  # else there are no contrasts
-        across = network.outputs * finite_width * block.same / block.cross * block.contrast / block.uniform
+        across = network.outputs * depth_to_width * block.same / block.cross * block.contrast / block.uniform
     corrections = [
-        Correction("alignment", "finite width", across),
-        Correction("residual", "finite width", math.sqrt(across), positive=True),
+        Correction("alignment", "finite width", across, sign=-1),
+        Correction("residual", "finite width", math.sqrt(across), sign=1),
     ]
     if network.outputs > 1:
-        splitting = math.sqrt(network.outputs * finite_width)
-        corrections.append(Correction("residual", "splitting", splitting, positive=True))
+        splitting = math.sqrt(network.outputs * depth_to_width)
+        corrections.append(Correction("residual", "splitting", splitting, sign=1))
     layer_norm = network.hidden_normalization is HiddenNormalization.LAYER
     theorem = "Theorem 3.1 with layer normalisation in the hidden layers" if layer_norm else "Theorem 3.1"
-    return Eigenspace(1.0, 0.0, theorem, tuple(corrections))
+    return Eigenspace(1.0, 0.0, parameters, theorem, tuple(corrections))

@@ -13,6 +13,9 @@ _ZERO = 1e-12
 _CANCELLED = 1e-9
 """A difference of kappas below this, relative to kappa_1, has fewer than three or four digits left."""
 
+_ALIKE = 1e-10
+"""q_t - q_st below this, relative to q_t: behind a kink, kappa_1 - kappa_2 goes as its root, and looks accurate."""
+
 
 def require_non_centred(network: Network, order: OrderParameters, *, theorem: str, width: int, samples: int) -> None:
     """Refuse kappa_2 = 0, where terms beyond the leading order decide, and say what is known there all the same.
@@ -43,12 +46,14 @@ def require_non_centred(network: Network, order: OrderParameters, *, theorem: st
         )
 
 
-def require_difference(block: Exchangeable) -> None:
-    """Refuse kappa_1 - kappa_2 that has lost its digits."""
-    if block.contrast <= _CANCELLED * block.same:
+def require_difference(block: Exchangeable, order: OrderParameters) -> None:
+    """Refuse kappa_1 - kappa_2 that has lost its digits, in itself or in the q_t - q_st of some layer."""
+    q_t, q_st = order.preactivation
+    alike = float(((q_t - q_st) / q_t).min())
+    if block.contrast <= _CANCELLED * block.same or alike <= _ALIKE:
         raise QuadratureError(
-            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, and has lost its digits: in a network "
-            "this deep all samples look alike"
+            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, and q_t - q_st {alike:.1e} of q_t in some "
+            "layer: it has lost its digits. In a network this deep all samples look alike"
         )
 
 

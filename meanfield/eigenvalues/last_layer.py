@@ -11,7 +11,7 @@ from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, requ
 from ..quadrature import AUTO, Method
 from ..records import Pair
 from .hypotheses import require_possible
-from .moments import Bounds, Correction, EigenvalueStatistics, fluctuations
+from .moments import Bounds, Correction, EigenvalueStatistics, participation_ratio
 
 
 def last_layer_statistics(
@@ -97,15 +97,15 @@ def last_layer_statistics(
     second_moment = network.outputs * block.squared_norm / parameters
     uniform = samples == 1 or block.uniform >= block.contrast
     largest = block.uniform if uniform else block.contrast
-    finite_width = network.depth / min(widths[:-1])
+    depth_to_width = network.depth_to_width(width)
     # The C blocks are exactly equal, and nothing fluctuates between them. Within them the overlaps of one layer
     # fluctuate with those of all layers below, where F averages over the layers: by twice as much.
-    fluctuating = 2 * fluctuations(mean, second_moment, parameters) / network.outputs * finite_width
-    aspect = samples * finite_width  # the edge of a product of L Wishart matrices, (1 + sqrt(T/M))^2 for one
-    raised = Correction("largest", "level repulsion", math.sqrt(aspect) + aspect, positive=True)
+    fluctuating = 2 * participation_ratio(mean, second_moment, parameters) / network.outputs * depth_to_width
+    aspect = samples * depth_to_width  # the edge of a product of L Wishart matrices, (1 + sqrt(T/M))^2 for one
+    raised = Correction("largest", "level repulsion", math.sqrt(aspect) + aspect, sign=1)
     if uniform and samples > 1:
-        size = block.same / block.uniform * samples * finite_width
-        raised = Correction("largest", "overlap fluctuations", size, positive=True)
+        size = block.same / block.uniform * samples * depth_to_width
+        raised = Correction("largest", "overlap fluctuations", size, sign=1)
     return EigenvalueStatistics(
         mean=mean,
         second_moment=second_moment,
@@ -113,11 +113,12 @@ def last_layer_statistics(
         largest=Bounds(largest, largest),
         prediction=largest,
         theorem="the block of the last layer, (S.61)-(S.67)",
+        leading_order=leading_order,
         corrections=(
-            Correction("mean", "finite width", finite_width),
-            Correction("second_moment", "finite width", 2 * finite_width),
-            Correction("second_moment", "fluctuations", fluctuating, positive=True),
-            Correction("largest", "finite width", finite_width),
+            Correction("mean", "finite width", depth_to_width),
+            Correction("second_moment", "finite width", 2 * depth_to_width),
+            Correction("second_moment", "fluctuations", fluctuating, sign=1),
+            Correction("largest", "finite width", depth_to_width),
             raised,
         ),
     )
@@ -171,7 +172,7 @@ def theorem_3_4(
         prediction=None,
         theorem="Theorem 3.4",
         omitted=("m_lambda", "s_lambda", "an upper bound of lambda_max"),
-        corrections=(Correction("largest", "finite width", network.depth / min(network.widths(width)[:-1])),),
+        corrections=(Correction("largest", "finite width", network.depth_to_width(width)),),
     )
 
 

@@ -6,11 +6,11 @@ import math
 
 from ..fim import Exchangeable
 from ..readout import ReadoutScales
-from .moments import Correction, EigenvalueStatistics, fluctuations, moment_bounds
+from .moments import Correction, EigenvalueStatistics, moment_bounds, participation_ratio
 
 
 def theorem_4_1(
-    block: Exchangeable, readout: ReadoutScales, *, outputs: int, finite_width: float, parameters: float
+    block: Exchangeable, readout: ReadoutScales, *, outputs: int, depth_to_width: float, parameters: float
 ) -> EigenvalueStatistics:
     """Return the statistics of C exchangeable blocks after layer normalisation of the outputs.
 
@@ -35,7 +35,7 @@ def theorem_4_1(
         Of which the eta are used.
     outputs : int
         C >= 3. For C = 2 normalised outputs are 1 and -1 whatever the parameters: the Fisher information is zero.
-    finite_width : float
+    depth_to_width : float
         L/M, the size of what is left out; M is that of the narrowest layer.
     parameters : float
         P.
@@ -58,7 +58,7 @@ def theorem_4_1(
     mean = samples * (outputs - 2) * readout.eta_1 * same / parameters
     # for one sample nothing is off the diagonal, and the difference is rounding
     second_moment = (on_diagonal * same**2 + max(0.0, everywhere - on_diagonal) * cross**2) / parameters
-    fluctuating = fluctuations(mean, second_moment, parameters) * finite_width
+    fluctuating = participation_ratio(mean, second_moment, parameters) * depth_to_width
     return EigenvalueStatistics(
         mean=mean,
         second_moment=second_moment,
@@ -68,10 +68,10 @@ def theorem_4_1(
         theorem="Theorem 4.1",
         readout=readout,
         corrections=(
-            Correction("mean", "finite width", 2 * finite_width),
-            Correction("second_moment", "finite width", 4 * finite_width),
-            Correction("second_moment", "fluctuations", fluctuating, positive=True),
-            Correction("largest", "finite width", 2 * finite_width),
-            Correction("largest", "fluctuations", math.sqrt(1 + fluctuating) - 1, positive=True),
+            Correction("mean", "finite width", 2 * depth_to_width),
+            Correction("second_moment", "finite width", 4 * depth_to_width),
+            Correction("second_moment", "fluctuations", fluctuating, sign=1),
+            Correction("largest", "finite width", 2 * depth_to_width),
+            Correction("largest", "fluctuations", math.sqrt(1 + fluctuating) - 1, sign=1),
         ),
     )

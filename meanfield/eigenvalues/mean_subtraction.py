@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 
 from ..errors import ParameterError, require_number
 from ..fim import Exchangeable
-from .moments import Bounds, Correction, EigenvalueStatistics, fluctuations, moment_bounds
-
-
-class Regime(StrEnum):
-    """How the number of samples T grows with the width M."""
-
-    AUTO = "auto"
-    """FIXED for T <= sqrt(M), else PROPORTIONAL: whichever T is closer to on a logarithmic scale, 1 or M."""
-    FIXED = "fixed"
-    """T = O(1): Theorem 3.3 (i)."""
-    PROPORTIONAL = "proportional"
-    """T = M/rho: Theorem 3.3 (ii)."""
+from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds, participation_ratio
 
 
 def theorem_3_3(
-    block: Exchangeable, *, outputs: int, width: int, finite_width: float, parameters: float, regime: Regime
+    block: Exchangeable, *, outputs: int, width: int, depth_to_width: float, parameters: float, regime: Regime
 ) -> EigenvalueStatistics:
     """Return the statistics of C exchangeable blocks after mean subtraction.
 
@@ -38,7 +26,7 @@ def theorem_3_3(
         F*(k, k) before the subtraction, from ``fim.dual_block``; its size is T >= 2.
     outputs, width : int
         C and M.
-    finite_width : float
+    depth_to_width : float
         L/M, the size of what is left out; here M is that of the narrowest layer.
     parameters : float
         P.
@@ -62,10 +50,10 @@ def theorem_3_3(
     centred = block.centred()
     mean = outputs * centred.trace / parameters
     second_moment = outputs * centred.squared_norm / parameters
-    fluctuating = fluctuations(mean, second_moment, parameters) * finite_width
+    fluctuating = participation_ratio(mean, second_moment, parameters) * depth_to_width
     always = (
-        Correction("mean", "finite width", finite_width),
-        Correction("second_moment", "finite width", 2 * finite_width),
+        Correction("mean", "finite width", depth_to_width),
+        Correction("second_moment", "finite width", 2 * depth_to_width),
     )
     if chosen is Regime.FIXED:
         return EigenvalueStatistics(
@@ -75,12 +63,13 @@ def theorem_3_3(
             largest=Bounds(centred.contrast, centred.contrast),
             prediction=centred.contrast,
             theorem="Theorem 3.3 (i)",
-            regime=rule,
+            regime=chosen,
+            rule=rule,
             corrections=(
                 *always,
-                Correction("second_moment", "fluctuations", fluctuating, positive=True),
-                Correction("largest", "finite width", finite_width),
-                Correction("largest", "level repulsion", math.sqrt(outputs * block.size * finite_width), positive=True),
+                Correction("second_moment", "fluctuations", fluctuating, sign=1),
+                Correction("largest", "finite width", depth_to_width),
+                Correction("largest", "level repulsion", math.sqrt(outputs * block.size * depth_to_width), sign=1),
             ),
         )
     return EigenvalueStatistics(
@@ -90,12 +79,14 @@ def theorem_3_3(
         largest=moment_bounds(mean, second_moment, parameters),
         prediction=None,
         theorem="Theorem 3.3 (ii)",
-        regime=rule,
+        regime=chosen,
+        rule=rule,
         omitted=("c0", "c1", "c2"),
         corrections=(
             *always,
-            Correction("second_moment", "c0", math.inf, positive=True),
-            Correction("largest", "c2", math.sqrt(1 + fluctuating) - 1, positive=True),
+            Correction("second_moment", "c0", math.inf, sign=1),
+            Correction("largest", "finite width", depth_to_width),
+            Correction("largest", "c2", math.sqrt(1 + fluctuating) - 1, sign=1),
         ),
     )
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from ..errors import require_number
 from ..readout import ReadoutScales
 from ..records import table
+
+
+class Regime(StrEnum):
+    """How the number of samples T grows with the width M."""
+
+    AUTO = "auto"
+    """FIXED for T <= sqrt(M), else PROPORTIONAL: whichever T is closer to on a logarithmic scale, 1 or M."""
+    FIXED = "fixed"
+    """T = O(1): Theorem 3.3 (i)."""
+    PROPORTIONAL = "proportional"
+    """T = M/rho: Theorem 3.3 (ii)."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +46,12 @@ class Correction:
     quantity: Literal["mean", "second_moment", "largest", "alignment", "residual"]
     """The field of :class:`EigenvalueStatistics` or :class:`Eigenspace` that it changes."""
     name: str
+    """What the term is; a constant of its kind, measured on finite networks, belongs to it."""
     size: float
     """Its order, relative to the quantity (absolute for ``alignment`` and ``residual``, which are 1 and 0); inf if it
     is as large as the quantity itself."""
-    positive: bool = False
-    """Whether it can only increase the quantity."""
+    sign: Literal[-1, 0, 1] = 0
+    """1 if it can only raise the quantity, -1 if it can only lower it, 0 if it may do either."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,12 @@ class EigenvalueStatistics:
     """lambda_max where the theorem is an equality or it was measured, else None."""
     theorem: str
     """What the numbers rest on."""
-    regime: str = ""
-    """For theorems with several regimes: which one was used, and why."""
+    regime: Regime | None = None
+    """Of the theorems that have several: the one that was used."""
+    rule: str = ""
+    """Why that regime."""
+    leading_order: bool = False
+    """Whether these are the formulas as printed: P = alpha M^2, and no bias parameters."""
     omitted: tuple[str, ...] = ()
     """What the theorem leaves unknown, by name."""
     readout: ReadoutScales | None = None
@@ -77,8 +94,8 @@ class EigenvalueStatistics:
             ("parameters", f"{self.parameters:.10g}"),
             ("theorem", self.theorem),
         ]
-        if self.regime:
-            rows.append(("regime", self.regime))
+        if self.rule:
+            rows.append(("regime", self.rule))
         if self.readout is not None:
             rows.append(("readout", str(self.readout)))
         if self.omitted:
@@ -116,11 +133,11 @@ def moment_bounds(mean: float, second_moment: float, parameters: float) -> Bound
     return Bounds(lower, max(lower, upper))  # where they are equal, rounding must not turn them round
 
 
-def fluctuations(mean: float, second_moment: float, parameters: float) -> float:
-    """Compare the number of entries of F*, each fluctuating in units of the diagonal, with its second moment.
+def participation_ratio(mean: float, second_moment: float, parameters: float) -> float:
+    """Return (tr F*)^2 / tr F*^2 = P m^2/s: the number of eigenvalues, if they were equal.
 
-    That is (tr F*)^2 / tr F*^2 = P m^2/s. Times L/M, it is by how much fluctuations raise tr F*^2 over that of the
-    leading matrix, relative to it.
+    Each of the (C T)^2 entries of F* fluctuates by sqrt(L/M) of its diagonal; together they raise tr F*^2 by L/M times
+    this, relative to it.
     """
     return parameters * mean**2 / second_moment
 

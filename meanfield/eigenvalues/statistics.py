@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypedDict
 
-from ..errors import AssumptionError, ParameterError, require_choice, require_integer
+from ..errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired, require_choice, require_integer
 from ..fim import Exchangeable, dual_block
 from ..network import HiddenNormalization, Network, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
@@ -16,8 +18,8 @@ from .batch_normalization import equation_19
 from .hypotheses import require_difference, require_non_centred, require_possible
 from .last_layer import theorem_3_4
 from .layer_normalization import theorem_4_1
-from .mean_subtraction import Regime, theorem_3_3
-from .moments import Correction, EigenvalueStatistics, zero_statistics
+from .mean_subtraction import theorem_3_3
+from .moments import Correction, EigenvalueStatistics, Regime, zero_statistics
 from .unnormalized import theorem_2_2
 
 _THEOREM = {
@@ -104,8 +106,9 @@ def eigenvalue_statistics(
         For a width or a number of samples out of range, an unknown regime, or scales that are not finite.
     AssumptionError
         For a centred network; for batch normalisation in the hidden layers with normalised outputs, to which no theorem
-        applies, or with an activation that is not non-negative; for layer normalisation of one output; and where the
-        scales have no expectation, so that ``readout`` is needed.
+        applies, or with an activation that is not non-negative; for layer normalisation of one output.
+    ReadoutRequired
+        An AssumptionError: where the scales have no expectation, so that ``readout`` is needed.
     QuadratureError
         If an integral does not reach its tolerance, or kappa_2 or kappa_1 - kappa_2 has lost its digits.
 
@@ -136,46 +139,59 @@ def eigenvalue_statistics(
     if (output is OutputNormalization.BATCH and samples == 2) or (
         output is OutputNormalization.LAYER and network.outputs == 2
     ):
-        return zero_statistics(_name(network, _THEOREM[output]), parameters)
+        zero = zero_statistics(_name(network, _THEOREM[output]), parameters)
+        return replace(zero, leading_order=leading_order)
     if order is None:
         order = propagate(network, inputs=inputs, samples=samples, method=method)
     require_possible(require_order(network, order), samples)
     if hidden is HiddenNormalization.BATCH:
-        return theorem_3_4(network, order, width=width, samples=samples, leading_order=leading_order)
+        bound = theorem_3_4(network, order, width=width, samples=samples, leading_order=leading_order)
+        return replace(bound, leading_order=leading_order)
     require_non_centred(network, order, theorem=_THEOREM[output], width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
-    expected = readout is None and output in _NEEDED
-    if expected:
-        readout = _expected(network, samples, order)
-    statistics = _apply(network, block, readout, width=width, parameters=parameters, regime=regime)
-    if expected:
+
+    def scales() -> ReadoutScales:
+        return _expected(network, samples, order) if readout is None else readout
+
+    if output in (OutputNormalization.MEAN, OutputNormalization.BATCH):
+        require_difference(block, order)
+    try:
+        statistics = _apply(network, block, scales, width=width, parameters=parameters, regime=regime)
+    except (ZeroDivisionError, OverflowError) as error:
+        raise QuadratureError(f"the moments of the eigenvalues leave the range of doubles: {error}") from error
+    if readout is None and output in _NEEDED:
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))
-    return replace(statistics, theorem=_name(network, statistics.theorem))
+    return replace(statistics, theorem=_name(network, statistics.theorem), leading_order=leading_order)
 
 
 def _apply(
     network: Network,
     block: Exchangeable,
-    readout: ReadoutScales | None,
+    scales: Callable[[], ReadoutScales],
     *,
     width: int,
     parameters: float,
     regime: Regime,
 ) -> EigenvalueStatistics:
     """Return what the theorem says that belongs to the normalisation of the outputs."""
-    output, outputs = network.output_normalization, network.outputs
-    finite_width = _finite_width(network, width)
-    if output in (OutputNormalization.MEAN, OutputNormalization.BATCH):
-        require_difference(block)
-    if output is OutputNormalization.MEAN:
-        return theorem_3_3(
-            block, outputs=outputs, width=width, finite_width=finite_width, parameters=parameters, regime=regime
-        )
-    if output is OutputNormalization.BATCH and readout is not None:
-        return equation_19(block, readout, width=width, finite_width=finite_width, parameters=parameters, regime=regime)
-    if output is OutputNormalization.LAYER and readout is not None:
-        return theorem_4_1(block, readout, outputs=outputs, finite_width=finite_width, parameters=parameters)
-    return theorem_2_2(block, outputs=outputs, finite_width=finite_width, parameters=parameters)
+    outputs = network.outputs
+    common: _Common = {"depth_to_width": network.depth_to_width(width), "parameters": parameters}
+    match network.output_normalization:
+        case OutputNormalization.NONE:
+            return theorem_2_2(block, outputs=outputs, **common)
+        case OutputNormalization.MEAN:
+            return theorem_3_3(block, outputs=outputs, width=width, regime=regime, **common)
+        case OutputNormalization.BATCH:
+            return equation_19(block, scales(), width=width, regime=regime, **common)
+        case OutputNormalization.LAYER:
+            return theorem_4_1(block, scales(), outputs=outputs, **common)
+
+
+class _Common(TypedDict):
+    """What every theorem needs besides its moments."""
+
+    depth_to_width: float
+    parameters: float
 
 
 def _require_theorem(network: Network) -> None:
@@ -211,7 +227,7 @@ def _expected(network: Network, samples: int, order: OrderParameters) -> Readout
     output = network.output_normalization
     infinite = [what for name, what in _NEEDED[output].items() if not math.isfinite(getattr(scales, name))]
     if infinite:
-        raise AssumptionError(
+        raise ReadoutRequired(
             f"{_THEOREM[output]} needs the scales of the outputs, and these have an infinite expectation under the "
             f"limiting law with T = {samples}, C = {network.outputs}: {'; '.join(infinite)}. Pass those of one "
             "network: readout=mf.ReadoutScales.from_outputs(u) for outputs u of shape (T, C), or "
@@ -221,12 +237,9 @@ def _expected(network: Network, samples: int, order: OrderParameters) -> Readout
 
 
 def _of_the_law(corrections: tuple[Correction, ...]) -> tuple[Correction, ...]:
-    """Add that finite networks differ from the limiting law of the scales too: O(L/M) for each 1/sigma^2."""
-    return tuple(replace(c, size=2 * c.size) if c.name == "finite width" else c for c in corrections)
-
-
-def _finite_width(network: Network, width: int) -> float:
-    return network.depth / min(network.widths(width)[:-1])
+    """Add that the scales of finite networks are off their limiting law too: by as much as all else of O(L/M)."""
+    of_finite_width = [correction for correction in corrections if correction.name == "finite width"]
+    return (*corrections, *(replace(correction, name="limiting law") for correction in of_finite_width))
 
 
 def _name(network: Network, theorem: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ..fim import Exchangeable
-from .moments import Bounds, Correction, EigenvalueStatistics, fluctuations
+from .moments import Bounds, Correction, EigenvalueStatistics, participation_ratio
 
 
-def theorem_2_2(block: Exchangeable, *, outputs: int, finite_width: float, parameters: float) -> EigenvalueStatistics:
+def theorem_2_2(block: Exchangeable, *, outputs: int, depth_to_width: float, parameters: float) -> EigenvalueStatistics:
     """Return the statistics of C exchangeable blocks: lambda_max is their uniform eigenvalue, C times.
 
     To leading order m_lambda = kappa_1 C/M and lambda_max = alpha ((T-1)/T kappa_2 + kappa_1/T) M.
@@ -19,7 +19,7 @@ def theorem_2_2(block: Exchangeable, *, outputs: int, finite_width: float, param
         F*(k, k), from ``fim.dual_block``.
     outputs : int
         C.
-    finite_width : float
+    depth_to_width : float
         L/M, the size of what is left out; M is that of the narrowest layer.
     parameters : float
         P.
@@ -34,16 +34,16 @@ def theorem_2_2(block: Exchangeable, *, outputs: int, finite_width: float, param
     """
     mean = outputs * block.trace / parameters
     second_moment = outputs * block.squared_norm / parameters
-    fluctuating = fluctuations(mean, second_moment, parameters) * finite_width
+    fluctuating = participation_ratio(mean, second_moment, parameters) * depth_to_width
     corrections = [
-        Correction("mean", "finite width", finite_width),
-        Correction("second_moment", "finite width", 2 * finite_width),
-        Correction("second_moment", "fluctuations", fluctuating, positive=True),
-        Correction("largest", "finite width", finite_width),
-        Correction("largest", "overlap fluctuations", block.same / block.cross * finite_width, positive=True),
+        Correction("mean", "finite width", depth_to_width),
+        Correction("second_moment", "finite width", 2 * depth_to_width),
+        Correction("second_moment", "fluctuations", fluctuating, sign=1),
+        Correction("largest", "finite width", depth_to_width),
+        Correction("largest", "overlap fluctuations", block.same / block.cross * depth_to_width, sign=1),
     ]
     if outputs > 1:
-        corrections.append(Correction("largest", "splitting", math.sqrt(outputs * finite_width), positive=True))
+        corrections.append(Correction("largest", "splitting", math.sqrt(outputs * depth_to_width), sign=1))
     return EigenvalueStatistics(
         mean=mean,
         second_moment=second_moment,

@@ -119,5 +119,5 @@ def _rests_on(theory: Any) -> str:
     if theory is None:
         return "the scales of normalised outputs have no expectation here: each network with its own"
     theorem = getattr(theory, "theorem", "order parameters")
-    regime = getattr(theory, "regime", "")
-    return f"{theorem}, {regime}" if regime else str(theorem)
+    rule = getattr(theory, "rule", "")
+    return f"{theorem}, {rule}" if rule else str(theorem)

@@ -39,19 +39,21 @@ def paper_command(width: int, members: int, workers: int, seed: int, output: Pat
       montecarlo paper --width 200 --members 10
       montecarlo paper --output docs/paper.md
     """
-    require_integer("width", width, at_least=80)
     require_integer("members", members, at_least=2)
     require_integer("seed", seed, at_least=0, at_most=None)
-    if output is not None and not output.parent.is_dir():
-        raise ParameterError("output", "in a folder that exists", output)
-    trials, widths = claims(width=width), [width // 8, width // 4, width // 2, width]
-    runs = (len(trials) + len(FIGURE_S1) * len(widths)) * members
+    if output is not None:
+        if not output.parent.is_dir():
+            raise ParameterError("output", "in a folder that exists", output)
+        with output.open("a"):  # whether it can be written is known before the work
+            pass
+    tried, widths = claims(width=width), [width // 8, width // 4, width // 2, width]
+    runs = (len(tried) + len(FIGURE_S1) * len(widths)) * members
     with (
         pool(min(workers, members)) as executor,
         tqdm(total=runs, unit="network", leave=False, disable=None) as bar,
     ):
         common: dict[str, Any] = {"members": members, "seed": seed, "executor": executor, "progress": bar.update}
-        findings = try_claims(trials, **common)
+        findings = try_claims(tried, **common)
         curves = figure_s1(widths=widths, **common)
     text = _text(findings, curves)
     if output is not None:
@@ -86,7 +88,8 @@ Made by `montecarlo paper {options} --output docs/paper.md`: M = {width}, {membe
 
 - An equality holds for infinite width. It "agrees" if the mean over the networks is within what the theory leaves out,
   whose order is known, and chance (1 in 1000), together the interval "allowed".
-- Bounds are "inside" if the mean and every single network are, up to 4 sqrt(L/M) by which one network may be off.
+- Bounds of lambda_max are "inside" if the mean and every single network are, up to 4 sqrt(L/M) by which one network may
+  be off. Where the second moment is a lower bound, and where bounds are made of expectations, the mean is judged alone.
 - With normalised outputs the first three rows take the expectations of Q1, Q2 of (19) or eta_1, eta_2, eta_3 of (27);
   "/ own theory" takes them from each network, which is measured relative to the theory for it (to its lower bound).
   Where an expectation is infinite these rows are alone.

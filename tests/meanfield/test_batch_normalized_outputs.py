@@ -63,7 +63,7 @@ def test_sums_are_those_of_the_explicit_matrix(seed: int) -> None:
         block,
         mf.ReadoutScales.from_outputs(u),
         width=100,
-        finite_width=0.03,
+        depth_to_width=0.03,
         parameters=1234.0,
         regime=mf.Regime.AUTO,
     )
@@ -141,7 +141,9 @@ def test_the_expectation_is_used_where_there_is_one() -> None:
     assert by_law.readout == expected
     assert (by_law.mean, by_law.second_moment, by_law.largest) == (given.mean, given.second_moment, given.largest)
     # the scales of a finite network are further from those of the limit than its own are from themselves
-    assert by_law.corrections[0].size == 2 * given.corrections[0].size
+    added = [correction for correction in by_law.corrections if correction not in given.corrections]
+    assert {correction.name for correction in added} == {"limiting law"}
+    assert {correction.quantity for correction in added} == {"mean", "second_moment", "largest"}
 
 
 def test_drawn_scales_average_to_the_law() -> None:

@@ -113,7 +113,7 @@ def test_both_conventions_meet_at_large_width() -> None:
 )
 def test_the_regime_is_decided_and_said(samples: int, regime: str, theorem: str, said: str) -> None:
     statistics = mf.eigenvalue_statistics(TANH.normalized(output="mean"), width=100, samples=samples, regime=regime)
-    assert (statistics.theorem, statistics.regime) == (theorem, said)
+    assert (statistics.theorem, statistics.rule) == (theorem, said)
     assert said in str(statistics)
 
 

@@ -71,7 +71,7 @@ def test_sums_are_those_of_the_explicit_matrix(seed: int) -> None:
     block, u = random_case(np.random.default_rng(seed))
     matrix = explicit(block, u)
     statistics = theorem_4_1(
-        block, mf.ReadoutScales.from_outputs(u), outputs=u.shape[1], finite_width=0.03, parameters=77.0
+        block, mf.ReadoutScales.from_outputs(u), outputs=u.shape[1], depth_to_width=0.03, parameters=77.0
     )
     assert 77 * statistics.mean == pytest.approx(np.trace(matrix), rel=ROUNDING)
     assert 77 * statistics.second_moment == pytest.approx(np.sum(matrix**2), rel=ROUNDING)
@@ -138,7 +138,7 @@ def test_the_printed_eta_3_gives_bounds_that_fail(network: mf.Network) -> None:
     for _ in range(40):
         u = math.sqrt(q_st) * rng.normal(size=3) + math.sqrt(q - q_st) * rng.normal(size=(samples, 3))
         scales = mf.ReadoutScales.from_outputs(u)
-        statistics = theorem_4_1(block, scales, outputs=3, finite_width=0.03, parameters=1e4)
+        statistics = theorem_4_1(block, scales, outputs=3, depth_to_width=0.03, parameters=1e4)
         top = float(np.linalg.eigvalsh(explicit(block, u))[-1])
         assert statistics.largest.lower <= top * (1 + LINEAR_ALGEBRA)
         assert top <= statistics.largest.upper * (1 + LINEAR_ALGEBRA)
@@ -200,7 +200,7 @@ def test_one_sample_is_a_projector() -> None:
     # nothing is off the diagonal: C - 2 eigenvalues same/sigma^2
     u = np.random.default_rng(0).normal(size=(1, 6))
     statistics = theorem_4_1(
-        mf.Exchangeable(2.0, 1.0, 1), mf.ReadoutScales.from_outputs(u), outputs=6, finite_width=0.1, parameters=10.0
+        mf.Exchangeable(2.0, 1.0, 1), mf.ReadoutScales.from_outputs(u), outputs=6, depth_to_width=0.1, parameters=10.0
     )
     assert statistics.largest.lower == pytest.approx(2 / float(u.var()), rel=ROUNDING)
     assert statistics.largest.upper == pytest.approx(2 * statistics.largest.lower, rel=ROUNDING)  # sqrt(C - 2)

@@ -264,3 +264,16 @@ def test_bad_input_is_refused_before_any_work(
 def test_a_width_that_leaves_a_layer_empty_is_refused() -> None:
     with pytest.raises(mf.ParameterError, match="width must be large enough to give each layer a unit"):
         mf.learning_rate_map(MIXED_NETWORKS["shallow"], widths=[100, 4])
+
+
+def test_a_cell_beyond_the_range_of_doubles_is_a_reason() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=9)
+    rates = mf.learning_rate_map(network, widths=[100], weight_variances=[2.0, 1e-70, 1e90], samples=20)
+    assert np.isfinite(rates.necessary[0, 0, 0, 0])
+    assert any("range of doubles" in reason or "variance" in reason for reason in rates.reasons.values())
+
+
+def test_a_map_has_a_limit() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    with pytest.raises(mf.ParameterError, match=r"widths must be few enough for a map of at most 1e\+06 cells"):
+        mf.learning_rate_map(network, widths=range(1, 1001), weight_variances=np.linspace(1, 2, 1000))

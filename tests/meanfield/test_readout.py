@@ -202,3 +202,53 @@ def test_outputs_without_spread_have_no_scales() -> None:
     assert alike.h3 == pytest.approx(alike.eta_2, rel=ROUNDING)
     zero = mf.expected_readout_scales(network, samples=9, order=mf.propagate(network, inputs=mf.Pair(0.0, 0.0)))
     assert str(zero) == "none is finite"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ("abc", "an array of real numbers of shape"),
+        ([[1, 2], [3]], "an array of real numbers of shape"),
+        ([[1j, 2]], "an array of real numbers of shape"),
+        ([1.0, 2.0], r"an array of shape \(T, C\), got shape \(2,\)"),
+        ([[math.nan, 1.0]], "finite"),
+    ],
+)
+def test_outputs_that_are_no_array(outputs: object, message: str) -> None:
+    with pytest.raises(mf.ParameterError, match="outputs must be " + message):
+        mf.ReadoutScales.from_outputs(outputs)  # type: ignore[arg-type]
+
+
+def test_what_draws_must_be_a_generator() -> None:
+    with pytest.raises(mf.ParameterError, match=r"rng must be a numpy\.random\.Generator, got 3"):
+        mf.readout_scales(RELU, samples=5, rng=3)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match=r"network must be a meanfield\.Network"):
+        mf.expected_readout_scales("relu", samples=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0.1, 0.5, 1e200])
+def test_constant_outputs_have_no_spread_not_even_rounding(value: float) -> None:
+    assert mf.ReadoutScales.from_outputs(np.full((3, 1), value)).q1 == math.inf
+    assert mf.ReadoutScales.from_outputs(np.tile([value, 2 * value], (3, 1))).q2 == math.inf
+    assert mf.ReadoutScales.from_outputs(np.full((2, 7), value)).eta_1 == math.inf
+
+
+def test_overlaps_that_no_samples_have() -> None:
+    network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0, outputs=8)
+    order = mf.propagate(network, inputs=mf.Pair(1.0, -0.9))
+    with pytest.raises(mf.ParameterError, match="order must be with an overlap of outputs that 10 samples can have"):
+        mf.readout_scales(network, samples=10, rng=np.random.default_rng(0), order=order)
+    with pytest.raises(mf.ParameterError, match="order must be with an overlap of outputs that 10 samples can have"):
+        mf.expected_readout_scales(network, samples=10, order=order)
+
+
+def test_samples_that_look_alike_are_refused() -> None:
+    """Deep relu networks bring all samples together: digits of q_t - q_st go long before those of kappa_1 - kappa_2."""
+    for depth, refused in ((20, False), (44, True), (60, True)):
+        network = mf.Network.uniform(mf.relu, depth=depth, weight_variance=1.0, bias_variance=0.5)
+        for output in ("mean", "batch"):
+            if refused:
+                with pytest.raises(mf.QuadratureError, match="lost its digits"):
+                    mf.eigenvalue_statistics(network.normalized(output=output), width=200, samples=50)
+            else:
+                mf.eigenvalue_statistics(network.normalized(output=output), width=200, samples=50)

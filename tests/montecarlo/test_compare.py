@@ -195,5 +195,17 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(mf.ParameterError, match=r"theory must be for the network and width of the ensemble, .* 861"):
         mc.compare(mf.eigenvalue_statistics(RELU, width=21, samples=20), ensemble)
     order = mc.run_ensemble(mc.OrderParameterExperiment(RELU, width=20, samples=3), members=2, seed=0)
-    with pytest.raises(mf.ParameterError, match="theory must be for a network as deep as the ensemble's, got depth 2"):
+    with pytest.raises(
+        mf.ParameterError, match=r"theory must be for a network as deep as the ensemble's, .* got depth 2"
+    ):
         mc.compare(mf.propagate(mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)), order)
+
+
+def test_the_theory_of_the_last_layer_to_leading_order() -> None:
+    network = RELU.normalized(hidden="batch")
+    ensemble = mc.run_ensemble(mc.LastLayerExperiment(network, 200, 10), members=8, seed=0)
+    for leading_order in (False, True):
+        theory = mf.last_layer_statistics(network, width=200, samples=10, leading_order=leading_order)
+        assert mc.compare(theory, ensemble).agrees
+    with pytest.raises(mf.ParameterError, match="theory must be for the network and width of the ensemble"):
+        mc.compare(mf.eigenvalue_statistics(network, width=200, samples=10), ensemble)

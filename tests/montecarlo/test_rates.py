@@ -114,7 +114,7 @@ def test_the_bits_do_not_depend_on_the_executor() -> None:
     with ThreadPoolExecutor(3) as executor:
         other = mc.measure_rates(RELU, widths=(20, 40), samples=5, members=4, seed=3, executor=executor)
     assert one == other
-    with pytest.raises(KeyError, match=r"no quantity 'q\^9_t'; there are qhat\^0_t"):
+    with pytest.raises(KeyError, match=r"no quantity 'q\^9_t'; there are q\^1_t"):
         one["q^9_t"]
     assert "1/2 is in" in str(one)
 
@@ -146,3 +146,20 @@ def test_bad_input(widths: tuple[int, ...], deviations: list[float], message: st
         mc.fit_rate(widths, deviations)
     with pytest.raises(mf.ParameterError, match="confidence"):
         mc.fit_rate(WIDTHS, [0.4, 0.3, 0.2, 0.1], confidence=1.0)
+
+
+def test_an_order_parameter_that_is_exact_at_one_width_is_left_out() -> None:
+    """Two units in layer norm are -1 and 1, whatever the network."""
+    layer = RELU.normalized(hidden="layer")
+    rates = mc.measure_rates(layer, widths=(2, 3), samples=2, members=3, seed=0)
+    assert rates.exact
+    assert not {row.quantity for row in rates.rows} & set(rates.exact)
+
+
+def test_order_parameters_that_overflow_are_refused() -> None:
+    huge = sweep(RELU, width=4, samples=3)
+    huge = mc.propagate(huge.finite_network, 1e200 * huge.h[0])
+    with pytest.raises(ArithmeticError, match="order parameters are not finite"):
+        mc.measure_order_parameters(huge)
+    with pytest.raises(ArithmeticError, match="order parameters are not finite"):
+        mc.measure_spread(huge)

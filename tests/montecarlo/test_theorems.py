@@ -114,6 +114,8 @@ def test_theorem_3_1_would_be_refuted() -> None:
     ensemble = mc.run_ensemble(mc.EigenspaceExperiment(TANH, 400, 400), members=8, seed=0)
     theory = mf.eigenspace(TANH, width=400, samples=400)
     assert mc.compare(theory, ensemble).agrees
+    with pytest.raises(mf.ParameterError, match="theory must be for the network and width of the ensemble"):
+        mc.compare(mf.eigenspace(TANH, width=800, samples=400), ensemble)
     for field, wrong in (("alignment", 0.9), ("residual", 0.3)):
         change: dict[str, Any] = {field: wrong}
         members = tuple(replace(member, **change) for member in ensemble.members)
