@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -40,6 +41,7 @@ class Lock:
             if _try(file):
                 if self._is_current(file):
                     self._file = file
+                    _HELD.add(self)
                     return True
                 os.close(file)  # its holder has removed it meanwhile: it guards nothing
                 continue
@@ -65,12 +67,24 @@ class Lock:
         """Give the lock back, and remove its file."""
         if self._file is None:
             return
-        if sys.platform == "win32":  # which removes no open file
+        if sys.platform == "win32":
             os.close(self._file)
-        self._path.unlink(missing_ok=True)  # while it is held, so that no other's is removed
-        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # Windows removes no file that another has opened meanwhile
+                self._path.unlink()
+        else:
+            self._path.unlink(missing_ok=True)  # while it is held, so that no other's is removed
             os.close(self._file)
+        self._forget()
+
+    def drop_copy(self) -> None:
+        """In a forked process: leave the lock to the one that took it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._forget()
+
+    def _forget(self) -> None:
         self._file = None
+        _HELD.discard(self)
 
     def _is_current(self, file: int) -> bool:
         try:
@@ -78,6 +92,9 @@ class Lock:
         except FileNotFoundError:
             return False
 
+
+_HELD: set[Lock] = set()
+"""The locks of this process."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -98,3 +115,10 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _let_go() -> None:
+        """Close the copies that a fork makes: workers may outlive the writer, and would keep its lock."""
+        for lock in tuple(_HELD):
+            lock.drop_copy()
+
+    os.register_at_fork(after_in_child=_let_go)
