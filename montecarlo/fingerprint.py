@@ -52,7 +52,12 @@ def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str
     """
     if not dataclasses.is_dataclass(experiment) or isinstance(experiment, type):
         raise ParameterError("experiment", "a dataclass, whose fields tell it apart, to be stored", repr(experiment))
-    return {"experiment": _plain(experiment), **versions(type(experiment)), "seed": seed, "blas_threads": blas_threads}
+    return {
+        "experiment": describe(experiment),
+        **versions(type(experiment)),
+        "seed": seed,
+        "blas_threads": blas_threads,
+    }
 
 
 def versions(*kinds: type) -> dict[str, Any]:
@@ -84,22 +89,30 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     ]
 
 
-def _plain(value: Any) -> Any:
+def describe(value: Any) -> Any:
+    """Return what an experiment is made of as plain data, ready for JSON.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> describe(mf.Bounds(0.0, float("inf")))
+    {'type': 'Bounds', 'lower': 0.0, 'upper': 'inf'}
+    """
     if value is None or isinstance(value, str | int):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, float):  # as text where JSON has no word for it
         return float(value) if np.isfinite(value) else str(float(value))
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return describe(value.tolist())
     if isinstance(value, Activation):
         return {"name": value.name, "values on a grid": _values(value)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         compared = [field.name for field in dataclasses.fields(value) if field.compare]
-        return {"type": _name(type(value)), **{name: _plain(getattr(value, name)) for name in compared}}
+        return {"type": _name(type(value)), **{name: describe(getattr(value, name)) for name in compared}}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [describe(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): describe(item) for key, item in value.items()}
     expected = "made of numbers, text, activations, sequences and dataclasses, to be stored"
     raise ParameterError("experiment", expected, f"one that has {value!r}")
 

@@ -196,9 +196,7 @@ def measure_rates(
     require_widths([require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)])
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]
     ensembles = [
-        run_ensemble(
-            experiment, members=members, seed=width_seed, executor=executor, store=store, progress=progress
-        )
+        run_ensemble(experiment, members=members, seed=width_seed, executor=executor, store=store, progress=progress)
         for experiment, width_seed in zip(experiments, spawn_seeds(seed, len(widths)), strict=True)
     ]
     rows, exact = [], []
