@@ -43,7 +43,7 @@ def table_rows(ensemble: AnyEnsemble) -> list[dict[str, Any]]:
     >>> rows = table_rows(ensemble)
     >>> list(rows[1].items())[:2]
     [('member', 1), ('seed', 7)]
-    >>> rows[1]["activity.cross.2"] == ensemble.members[1].activity.cross[2]
+    >>> bool(rows[1]["activity.cross.2"] == ensemble.members[1].activity.cross[2])
     True
     """
     rows = []

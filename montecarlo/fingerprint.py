@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -11,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from meanfield import Activation, ParameterError
-
-from .codec import flatten
 
 _GRID = np.linspace(-4.0, 4.0, 41) + 0.0137
 """Where activations are told apart; off the integers, where they may have kinks."""
@@ -81,12 +80,18 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     >>> differences({"experiment": {"width": 200}, "seed": 0}, {"experiment": {"width": 400}, "seed": 0})
     ['width: 200 in the store, 400 asked']
     """
-    one, two = flatten(stored), flatten(asked)
-    return [
-        f"{path.removeprefix('experiment.')}: {one.get(path, 'nothing')} in the store, {two.get(path, 'nothing')} asked"
-        for path in dict.fromkeys([*one, *two])
-        if path not in one or path not in two or one[path] != two[path]
-    ]
+    found = []
+    for name in dict.fromkeys([*stored, *asked]):
+        one, two = stored.get(name), asked.get(name)
+        if isinstance(one, Mapping) and isinstance(two, Mapping):
+            path = "" if name == "experiment" else f"{name}."
+            found += [path + difference for difference in differences(one, two)]
+        elif one != two:
+            words = _word(one), _word(two)
+            if words[0] == words[1]:  # another function of the same name
+                words = json.dumps(one), json.dumps(two)
+            found.append(f"{name}: {words[0]} in the store, {words[1]} asked")
+    return found
 
 
 def describe(value: Any) -> Any:
@@ -98,8 +103,10 @@ def describe(value: Any) -> Any:
     >>> describe(mf.Bounds(0.0, float("inf")))
     {'type': 'Bounds', 'lower': 0.0, 'upper': 'inf'}
     """
+    if isinstance(value, Enum):
+        return value.value
     if value is None or isinstance(value, str | int):
-        return value.value if isinstance(value, Enum) else value
+        return value
     if isinstance(value, float):  # as text where JSON has no word for it
         return float(value) if np.isfinite(value) else str(float(value))
     if isinstance(value, np.ndarray | np.generic):
@@ -115,6 +122,15 @@ def describe(value: Any) -> Any:
         return {str(key): describe(item) for key, item in value.items()}
     expected = "made of numbers, text, activations, sequences and dataclasses, to be stored"
     raise ParameterError("experiment", expected, f"one that has {value!r}")
+
+
+def _word(value: Any) -> str:
+    """Return what a user calls it."""
+    if isinstance(value, Mapping):
+        return str(value.get("name", value.get("type", json.dumps(value))))
+    if isinstance(value, list):
+        return f"[{', '.join(map(_word, value))}]"
+    return "nothing" if value is None else str(value)
 
 
 def _name(kind: type) -> str:

@@ -98,7 +98,7 @@ class Store:
     ...     Store(Path(folder, "s.sqlite"), run={"width": 400})
     Traceback (most recent call last):
         ...
-    meanfield.errors.ParameterError: store must be of the same run, got .../s.sqlite (width: 200 in the store, 400 asked)
+    meanfield.errors.ParameterError: store must be of the same run, got ... (width: 200 in the store, 400 asked)
     """
 
     found: int = 0
@@ -173,8 +173,8 @@ class Store:
                 )
         except sqlite3.Error as error:
             raise StoreError(
-                f"member {member} was lost: {self.path} could not be written ({error}). The members before it are safe, "
-                "and the same run goes on from there when the cause is gone"
+                f"member {member} was lost: {self.path} could not be written ({error}). The members before it are "
+                "safe, and the same run goes on from there when the cause is gone"
             ) from error
 
 
