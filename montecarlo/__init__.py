@@ -11,6 +11,7 @@ from .comparison import Comparison, Row
 from .dual import dual_gram, gram_memory
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+from .export import table_rows, to_frame, to_xarray, write_table
 from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
@@ -19,6 +20,7 @@ from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
+from .store import Store, StoredEnsemble, StoreError, read_store
 
 __all__ = [
     "Comparison",
@@ -33,6 +35,9 @@ __all__ = [
     "RateFit",
     "Rates",
     "Row",
+    "Store",
+    "StoreError",
+    "StoredEnsemble",
     "Sweep",
     "__version__",
     "compare",
@@ -51,7 +56,12 @@ __all__ = [
     "propagate",
     "q_form_gram",
     "q_matrix",
+    "read_store",
     "run_ensemble",
     "sample_inputs",
     "sample_network",
+    "table_rows",
+    "to_frame",
+    "to_xarray",
+    "write_table",
 ]

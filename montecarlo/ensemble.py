@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,6 +17,8 @@ from meanfield.errors import require_integer
 
 from .executors import as_finished
 from .experiments import Experiment
+from .fingerprint import fingerprint, versions
+from .store import Store
 
 Record = TypeVar("Record")
 
@@ -41,9 +45,13 @@ def run_ensemble(
     members: int,
     seed: int,
     executor: Executor | None = None,
+    store: str | os.PathLike[str] | Store | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Ensemble[Record]:
     """Run an experiment on independent members.
+
+    With a store nothing that is finished is ever computed again: a run that was killed and is started again, or is
+    asked for more members, goes on where it was, and ends with the bits of an undisturbed one.
 
     Parameters
     ----------
@@ -57,8 +65,14 @@ def run_ensemble(
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
         the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
         no lambdas.
+    store : str, Path or Store, optional
+        An SQLite file in which each member is safe before it counts as finished. A path is for this one experiment: the
+        file is created, or goes on if it was begun with the same fingerprint, and is refused otherwise. An open
+        :class:`Store` may hold several ensembles. The experiment must be a dataclass, and its records of registered
+        types (:func:`montecarlo.codec.register`).
     progress : callable, optional
-        Called without arguments whenever a member has finished: ``tqdm(total=members).update``, for example.
+        Called without arguments whenever a member has finished, but not for those that the store has already:
+        ``tqdm(total=members).update``, for example.
 
     Returns
     -------
@@ -67,7 +81,9 @@ def run_ensemble(
     Raises
     ------
     ParameterError
-        For a number of members or a seed out of range.
+        For a number of members or a seed out of range, and for a store of another experiment, which says what differs.
+    StoreError
+        If the store could not be written; what it has is safe.
     Exception
         Whatever a member raises; members that have not started are then cancelled.
 
@@ -78,19 +94,86 @@ def run_ensemble(
     >>> ensemble = mc.run_ensemble(mc.EigenvalueExperiment(network, width=50, samples=20), members=3, seed=0)
     >>> len(ensemble.members)
     3
+
+    Interrupted or not, the second call finds what the first has finished, and adds two.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = {"experiment": ensemble.experiment, "seed": 0, "store": f"{folder}/run.sqlite"}
+    ...     few, more = (mc.run_ensemble(**run, members=members) for members in (3, 5))
+    >>> more.members[:3] == few.members == ensemble.members
+    True
     """
     members = require_integer("members", members, at_least=1)
     seed = require_integer("seed", seed, at_least=0, at_most=None)
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
-    records: dict[int, Record] = {}
     # The limit is held around the whole run as well: threads of one process share it, and one member that restored it
     # would change the bits of another.
-    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
-        for member, record in as_finished(partial(_run_member, experiment), enumerate(streams), executor):
+    with _opened(experiment, seed, store) as shelf, threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        records: dict[int, Record] = shelf.found(members)
+        missing = [(member, stream) for member, stream in enumerate(streams) if member not in records]
+        for member, record in as_finished(partial(_run_member, experiment), missing, executor):
+            shelf.add(member, record)
             records[member] = record
             report()
     return Ensemble(experiment, seed, tuple(records[member] for member in range(members)))
+
+
+def family(command: str, *kinds: type, seed: int, **common: Any) -> dict[str, Any]:
+    """Return what all ensembles of a study have in common, for a :class:`Store` that holds them all.
+
+    Parameters
+    ----------
+    command : str
+        The name of the study.
+    kinds : type
+        The classes of its experiments.
+    seed : int
+    common
+        What else is the same in all of them.
+
+    Examples
+    --------
+    >>> import montecarlo as mc
+    >>> family("figure 1", mc.EigenvalueExperiment, seed=0)
+    {'command': 'figure 1', 'version': 1, 'seed': 0, 'blas_threads': 1}
+    """
+    return {"command": command, **versions(*kinds), "seed": seed, "blas_threads": BLAS_THREADS, **common}
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """The place of one ensemble in a store, or no place."""
+
+    store: Store | None = None
+    fingerprint: Mapping[str, Any] | None = None
+
+    def found(self, members: int) -> dict[int, Any]:
+        """Return what is there of so many members."""
+        if self.store is None or self.fingerprint is None:
+            return {}
+        found = {member: record for member, record in self.store.members(self.fingerprint).items() if member < members}
+        self.store.found += len(found)
+        return found
+
+    def add(self, member: int, record: object) -> None:
+        if self.store is not None and self.fingerprint is not None:
+            self.store.add(self.fingerprint, member, record)
+
+
+@contextmanager
+def _opened(experiment: object, seed: int, store: str | os.PathLike[str] | Store | None) -> Iterator[_Shelf]:
+    """Find the place of an ensemble; a store that was given open stays open."""
+    if store is None:
+        yield _Shelf()
+        return
+    data = fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)
+    if isinstance(store, Store):
+        yield _Shelf(store, data)
+        return
+    with Store(store, run=data) as own:
+        yield _Shelf(own, data)
 
 
 def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:

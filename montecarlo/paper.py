@@ -13,6 +13,7 @@ from .comparison import Comparison
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenvalueExperiment
 from .rates import Rates, measure_rates, spawn_seeds
+from .store import Store
 
 FIGURE_1 = {
     "relu (2, 0)": Network.uniform(relu, depth=3, weight_variance=2.0),
@@ -53,6 +54,7 @@ def figure_1(
     members: int,
     seed: int,
     executor: Executor | None = None,
+    store: Store | None = None,
     progress: Callable[[], object] | None = None,
 ) -> tuple[SharpnessCurve, ...]:
     """Measure and predict lambda_max against the width for the networks of figure 1, with T = M.
@@ -63,7 +65,7 @@ def figure_1(
         The widths M.
     members : int
         Networks at each width, at least 2.
-    seed, executor, progress
+    seed, executor, store, progress
         As for :func:`run_ensemble`; ``progress`` is called ``4 * len(widths) * members`` times. The same seed serves
         every curve, so that each network is seen with and without mean subtraction.
 
@@ -82,7 +84,9 @@ def figure_1(
         for name, network in networks:
             theory = eigenvalue_statistics(network, width=width, samples=width, regime="proportional")
             experiment = EigenvalueExperiment(network, width, width)
-            ensemble = run_ensemble(experiment, members=members, seed=seed, executor=executor, progress=progress)
+            ensemble = run_ensemble(
+                experiment, members=members, seed=seed, executor=executor, store=store, progress=progress
+            )
             points[name, network].append(SharpnessPoint(width, theory, ensemble))
     return tuple(SharpnessCurve(*key, tuple(points[key])) for key in networks)
 
@@ -108,6 +112,7 @@ def figure_s1(
     members: int,
     seed: int,
     executor: Executor | None = None,
+    store: Store | None = None,
     progress: Callable[[], object] | None = None,
 ) -> tuple[RateCurve, ...]:
     """Measure how the standard deviation of qtilde^1_M,st falls with the width, and that of every order parameter.
@@ -120,7 +125,7 @@ def figure_s1(
         The widths M, increasing, at least 2.
     members : int
         Networks at each width, at least 2; 100 in the paper.
-    seed, executor, progress
+    seed, executor, store, progress
         As for :func:`measure_rates`; each network gets an independent seed. ``progress`` is called
         ``2 * len(widths) * members`` times.
 
@@ -142,6 +147,7 @@ def figure_s1(
                 members=members,
                 seed=curve_seed,
                 executor=executor,
+                store=store,
                 progress=progress,
             ),
         )

@@ -20,6 +20,7 @@ from .network import sample_inputs, sample_network
 from .order_parameters import measure_deviations
 from .power_law import RateFit, fit_rate, require_widths
 from .propagate import propagate, sweep_memory
+from .store import Store
 
 _EXACT = 1e-10
 """A deviation below this part of the theory is rounding: at any width that fits in memory, chance is above 1e-5."""
@@ -145,6 +146,7 @@ def measure_rates(
     seed: int,
     memory_limit: float = MEMORY_LIMIT,
     executor: Executor | None = None,
+    store: Store | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Rates:
     """Fit the rate q of every order parameter of every layer, forward and backward.
@@ -164,7 +166,7 @@ def measure_rates(
         At least 0; each width gets an independent one from ``spawn_seeds(seed, len(widths))``.
     memory_limit : float
         GiB that one member may take.
-    executor, progress
+    executor, store, progress
         As for :func:`run_ensemble`; ``progress`` is called ``len(widths) * members`` times.
 
     Returns
@@ -194,7 +196,7 @@ def measure_rates(
     require_widths(widths)
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]
     ensembles = [
-        run_ensemble(experiment, members=members, seed=width_seed, executor=executor, progress=progress)
+        run_ensemble(experiment, members=members, seed=width_seed, executor=executor, store=store, progress=progress)
         for experiment, width_seed in zip(experiments, spawn_seeds(seed, len(widths)), strict=True)
     ]
     rows, exact = [], []

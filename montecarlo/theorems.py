@@ -29,6 +29,7 @@ from .comparison import Comparison, Row
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .paper import FIGURE_1
+from .store import Store
 
 Experiment = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
 
@@ -145,6 +146,7 @@ def try_claims(
     members: int,
     seed: int,
     executor: Executor | None = None,
+    store: Store | None = None,
     progress: Callable[[], object] | None = None,
 ) -> tuple[Finding, ...]:
     """Run the experiment of each claim, and compare it with the theory.
@@ -155,13 +157,13 @@ def try_claims(
         From :func:`claims`.
     members : int
         Networks for each, at least 2.
-    seed, executor, progress
+    seed, executor, store, progress
         As for :func:`run_ensemble`.
     """
     findings = []
     for claim in claims:
         ensemble: Ensemble[Any] = run_ensemble(
-            claim.experiment, members=members, seed=seed, executor=executor, progress=progress
+            claim.experiment, members=members, seed=seed, executor=executor, store=store, progress=progress
         )
         theory = theory_of(claim.experiment)
         comparison = compare_own_scales(ensemble) if theory is None else compare(theory, ensemble)

@@ -8,6 +8,7 @@ from meanfield import __version__
 from meanfield.cli import run
 
 from .compare import compare_command
+from .export import export_command
 from .figure import figure
 from .paper import paper_command
 from .rates import rates_command
@@ -22,6 +23,7 @@ def montecarlo() -> None:
 
 
 montecarlo.add_command(compare_command)
+montecarlo.add_command(export_command)
 montecarlo.add_command(figure)
 montecarlo.add_command(paper_command)
 montecarlo.add_command(rates_command)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from meanfield import Network, Regime, __version__
 from meanfield.cli import network_options
@@ -15,10 +15,11 @@ from meanfield.records import plain
 
 from ..compare import compare, compare_own_scales
 from ..dual import MEMORY_LIMIT
-from ..ensemble import Ensemble, run_ensemble
+from ..ensemble import BLAS_THREADS, Ensemble, run_ensemble
 from ..experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+from ..fingerprint import fingerprint
 from ..theorems import theory_of
-from .options import ensemble_options, pool
+from .options import ensemble_options, opened, pool, progress
 
 _EXPERIMENTS: dict[str, Any] = {
     "eigenvalues": EigenvalueExperiment,
@@ -64,6 +65,7 @@ def compare_command(
     memory_limit: float,
     workers: int,
     seed: int,
+    store: Path | None,
     as_json: bool,
 ) -> None:
     """Sample finite networks and compare them with the theory.
@@ -87,11 +89,12 @@ def compare_command(
     experiment = _EXPERIMENTS[what](network, width, samples, memory_limit=memory_limit)
     theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
     with (
+        opened(store, fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)) as shelf,
         pool(min(workers, members)) as executor,
-        tqdm(total=members, unit="network", leave=False, disable=None) as bar,
+        progress(members, shelf) as finished,
     ):
         ensemble: Ensemble[Any] = run_ensemble(
-            experiment, members=members, seed=seed, executor=executor, progress=bar.update
+            experiment, members=members, seed=seed, executor=executor, store=shelf, progress=finished
         )
     if theory is None:
         comparison = compare_own_scales(ensemble, regime=regime, leading_order=leading_order)

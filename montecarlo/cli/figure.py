@@ -9,15 +9,17 @@ from types import ModuleType
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from meanfield import __version__
 from meanfield.errors import ParameterError, require_integer
 from meanfield.records import plain, table
 
 from ..comparison import HEADERS
+from ..ensemble import family
+from ..experiments import EigenvalueExperiment
 from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, FIGURE_S1, RateCurve, SharpnessCurve, figure_1, figure_s1
-from .options import ensemble_options, pool, read_widths
+from ..rates import DeviationExperiment
+from .options import ensemble_options, opened, pool, progress, read_widths
 
 
 def _figure_options(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -52,7 +54,14 @@ def figure() -> None:
 @click.option("--members", type=int, help="Networks at each width.  [default: 40; with --full: 100]")
 @_figure_options("figure1.png")
 def figure_1_command(
-    full: bool, widths: str | None, members: int | None, workers: int, seed: int, output: Path, as_json: bool
+    full: bool,
+    widths: str | None,
+    members: int | None,
+    workers: int,
+    seed: int,
+    store: Path | None,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Figure 1: the largest eigenvalue against the width, with and without mean subtraction.
 
@@ -61,15 +70,19 @@ def figure_1_command(
     \b
     Examples:
       montecarlo figure 1
-      montecarlo figure 1 --full --output figure1.pdf
+      montecarlo figure 1 --full --store figure1.sqlite --output figure1.pdf
     """
     figures = _require_output(output, seed)
     sizes = read_widths(widths, [50, 100, 200, 400, 800, *([1000] if full else [])])
     members = require_integer("members", (100 if full else 40) if members is None else members, at_least=2)
 
     runs = len(FIGURE_1) * len(FIGURE_1_OUTPUTS) * len(sizes) * members
-    with pool(workers) as executor, tqdm(total=runs, unit="network", leave=False, disable=None) as bar:
-        curves = figure_1(widths=sizes, members=members, seed=seed, executor=executor, progress=bar.update)
+    with (
+        opened(store, family("figure 1", EigenvalueExperiment, seed=seed)) as shelf,
+        pool(workers) as executor,
+        progress(runs, shelf) as finished,
+    ):
+        curves = figure_1(widths=sizes, members=members, seed=seed, executor=executor, store=shelf, progress=finished)
     record = {"version": __version__, "seed": seed, "members": members, "curves": [plain(curve) for curve in curves]}
     data = json.dumps(record, indent=2)
     click.echo(data if as_json else _figure_1_table(curves))
@@ -82,7 +95,14 @@ def figure_1_command(
 @click.option("--members", type=int, default=100, show_default=True, help="Networks at each width.")
 @_figure_options("figureS1.png")
 def figure_s1_command(
-    full: bool, widths: str | None, members: int, workers: int, seed: int, output: Path, as_json: bool
+    full: bool,
+    widths: str | None,
+    members: int,
+    workers: int,
+    seed: int,
+    store: Path | None,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Figure S.1: the standard deviation of the backward overlap qtilde^1_st against the width.
 
@@ -97,8 +117,12 @@ def figure_s1_command(
     figures = _require_output(output, seed)
     sizes = read_widths(widths, [100, 200, 400, 800, 1600, *([3200] if full else [])])
     runs = len(FIGURE_S1) * len(sizes) * require_integer("members", members, at_least=2)
-    with pool(workers) as executor, tqdm(total=runs, unit="network", leave=False, disable=None) as bar:
-        curves = figure_s1(widths=sizes, members=members, seed=seed, executor=executor, progress=bar.update)
+    with (
+        opened(store, family("figure s1", DeviationExperiment, seed=seed)) as shelf,
+        pool(workers) as executor,
+        progress(runs, shelf) as finished,
+    ):
+        curves = figure_s1(widths=sizes, members=members, seed=seed, executor=executor, store=shelf, progress=finished)
     record = {"version": __version__, "seed": seed, "members": members, "curves": [plain(curve) for curve in curves]}
     data = json.dumps(record, indent=2)
     click.echo(data if as_json else _figure_s1_table(curves))

@@ -5,20 +5,29 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+from tqdm import tqdm
 
 from meanfield.errors import ParameterError, require_integer
+
+from ..store import Store
 
 
 def ensemble_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of an ensemble."""
     for option in (
         click.option("--workers", type=int, default=_processors(), show_default="all processors", help="Processes."),
+        click.option(
+            "--store",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File of finished networks: the same command goes on from it after an interruption.",
+        ),
         click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same numbers."),
     ):
         command = option(command)
@@ -59,3 +68,38 @@ def pool(workers: int) -> Iterator[Executor | None]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def opened(path: Path | None, run: Mapping[str, Any]) -> Iterator[Store | None]:
+    """Provide the store of a command, or None; on an interrupt, say what is safe and how to go on."""
+    if path is None:
+        yield None
+        return
+    with Store(path, run=run) as store:
+        try:
+            yield store
+        except KeyboardInterrupt:
+            safe = f"{len(store)} networks are safe in {path}, and the same command goes on from there"
+            raise _Interrupted(f"interrupted; {safe}") from None
+
+
+@contextmanager
+def progress(total: int, store: Store | None) -> Iterator[Callable[[], None]]:
+    """Show how many networks are done and how long the others will take; what a store had took no time."""
+    counted = 0
+    with tqdm(total=total, unit="network", leave=False, disable=None) as bar:
+
+        def finished() -> None:
+            nonlocal counted
+            if store is not None and store.found > counted:
+                bar.initial = store.found
+                bar.n += store.found - counted
+                counted = store.found
+            bar.update()
+
+        yield finished
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130  # as after any other interrupt

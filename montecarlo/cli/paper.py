@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from meanfield import __version__
 from meanfield.errors import ParameterError, require_integer
 from meanfield.records import plain, table
 
+from ..ensemble import family
 from ..paper import FIGURE_S1, RateCurve, figure_s1
+from ..rates import DeviationExperiment
 from ..theorems import HEADERS, Finding, claims, try_claims
-from .options import ensemble_options, pool
+from .options import ensemble_options, opened, pool, progress
 
 
 @click.command("paper")
@@ -25,7 +26,15 @@ from .options import ensemble_options, pool
 @ensemble_options
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this .md file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def paper_command(width: int, members: int, workers: int, seed: int, output: Path | None, as_json: bool) -> None:
+def paper_command(
+    width: int,
+    members: int,
+    workers: int,
+    seed: int,
+    store: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
     """Put every theorem of the paper to the test: theory, experiment and verdict, line by line.
 
     An equality "agrees" if the mean over the networks is within what the theory leaves out (its order is known) and
@@ -48,11 +57,14 @@ def paper_command(width: int, members: int, workers: int, seed: int, output: Pat
             pass
     tried, widths = claims(width=width), [width // 8, width // 4, width // 2, width]
     runs = (len(tried) + len(FIGURE_S1) * len(widths)) * members
+    kinds = {type(claim.experiment) for claim in tried} | {DeviationExperiment}
     with (
+        opened(store, family("paper", *sorted(kinds, key=str), seed=seed, width=width)) as shelf,
         pool(min(workers, members)) as executor,
-        tqdm(total=runs, unit="network", leave=False, disable=None) as bar,
+        progress(runs, shelf) as finished,
     ):
-        common: dict[str, Any] = {"members": members, "seed": seed, "executor": executor, "progress": bar.update}
+        common: dict[str, Any] = {"members": members, "seed": seed, "executor": executor, "store": shelf}
+        common["progress"] = finished
         findings = try_claims(tried, **common)
         curves = figure_s1(widths=widths, **common)
     text = _text(findings, curves)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from meanfield import Network, __version__
 from meanfield.cli import network_options
@@ -13,8 +13,10 @@ from meanfield.errors import require_integer
 from meanfield.records import plain
 
 from ..dual import MEMORY_LIMIT
-from ..rates import measure_rates
-from .options import ensemble_options, pool, read_widths
+from ..ensemble import family
+from ..fingerprint import describe
+from ..rates import DeviationExperiment, measure_rates
+from .options import ensemble_options, opened, pool, progress, read_widths
 
 
 @click.command("rates")
@@ -33,6 +35,7 @@ def rates_command(
     memory_limit: float,
     workers: int,
     seed: int,
+    store: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how fast finite networks approach the theory.
@@ -48,9 +51,11 @@ def rates_command(
     """
     sizes = read_widths(widths, [100, 200, 400, 800, 1600])
     require_integer("members", members, at_least=2)
+    run = family("rates", DeviationExperiment, seed=seed, network=describe(network), samples=samples)
     with (
+        opened(store, run) as shelf,
         pool(min(workers, members)) as executor,
-        tqdm(total=len(sizes) * members, unit="network", leave=False, disable=None) as bar,
+        progress(len(sizes) * members, shelf) as finished,
     ):
         rates = measure_rates(
             network,
@@ -60,7 +65,8 @@ def rates_command(
             seed=seed,
             memory_limit=memory_limit,
             executor=executor,
-            progress=bar.update,
+            store=shelf,
+            progress=finished,
         )
     if as_json:
         click.echo(json.dumps({"version": __version__, **plain(rates)}, indent=2))

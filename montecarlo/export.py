@@ -1,0 +1,198 @@
+"""Ensembles as tables and labelled arrays, for other programs: through pandas and xarray, where these are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from meanfield import OrderParameters, ParameterError
+
+from .codec import flatten
+from .ensemble import Ensemble
+from .store import StoredEnsemble
+
+AnyEnsemble = Ensemble[Any] | StoredEnsemble[Any]
+
+_FIRST_LAYER = {"activity": 0, "preactivation": 1, "sensitivity": 1}
+"""Of qhat^l, q^l and qtilde^l."""
+
+
+def table_rows(ensemble: AnyEnsemble) -> list[dict[str, Any]]:
+    """Return one dictionary for each member: its number, its seed, and the fields of its record.
+
+    Parameters
+    ----------
+    ensemble : Ensemble or StoredEnsemble
+
+    Returns
+    -------
+    list of dict
+        The names of nested fields are joined by dots, entries of arrays and tuples go by their index. What is None or
+        empty has no entry. A record that is a single number is ``value``.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> ensemble = mc.run_ensemble(mc.OrderParameterExperiment(network, width=50, samples=20), members=2, seed=7)
+    >>> rows = table_rows(ensemble)
+    >>> list(rows[1].items())[:2]
+    [('member', 1), ('seed', 7)]
+    >>> bool(rows[1]["activity.cross.2"] == ensemble.members[1].activity.cross[2])
+    True
+    """
+    rows = []
+    for member, record in _members(ensemble):
+        fields = flatten(record)
+        rows.append({"member": member, "seed": ensemble.seed} | ({"value": fields[""]} if "" in fields else fields))
+    return rows
+
+
+def to_frame(*ensembles: AnyEnsemble) -> Any:
+    """Return ensembles as a pandas DataFrame with one row for each member.
+
+    Parameters
+    ----------
+    ensembles : Ensemble or StoredEnsemble
+        Those from :func:`read_store` come with columns that tell their experiments apart, ``experiment.width`` and so
+        on, from their fingerprints.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in :func:`table_rows`, with the numbers as they are, to the last bit.
+
+    Raises
+    ------
+    ParameterError
+        If pandas is not installed.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> ensemble = mc.run_ensemble(mc.EigenvalueExperiment(network, width=50, samples=20), members=3, seed=0)
+    >>> list(to_frame(ensemble).columns[:5])
+    ['member', 'seed', 'mean', 'second_moment', 'parameters']
+    """
+    pandas = _require("pandas", "tables need pandas: pip install 'meanfield-fim[export]'")
+    rows = []
+    for ensemble in ensembles:
+        described = flatten(ensemble.fingerprint) if isinstance(ensemble, StoredEnsemble) else {}
+        rows += [{**described, **row} for row in table_rows(ensemble)]
+    return pandas.DataFrame(rows)
+
+
+def to_xarray(ensemble: AnyEnsemble) -> Any:
+    """Return an ensemble as an xarray Dataset.
+
+    Parameters
+    ----------
+    ensemble : Ensemble or StoredEnsemble
+
+    Returns
+    -------
+    xarray.Dataset
+        Along ``member``; order parameters also along ``layer``, l = 0 .. L as in the paper, NaN where a quantity has no
+        such layer (qhat^L, q^0, qtilde^0). Names as in :func:`table_rows`, but arrays are whole. The experiment and the
+        seed are attributes.
+
+    Raises
+    ------
+    ParameterError
+        If xarray is not installed.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> ensemble = mc.run_ensemble(mc.OrderParameterExperiment(network, width=50, samples=20), members=5, seed=0)
+    >>> sensitivity = to_xarray(ensemble)["sensitivity.cross"]
+    >>> sensitivity.dims, sensitivity.shape, float(sensitivity.sel(layer=3).mean())
+    (('member', 'layer'), (5, 4), 1.0)
+    """
+    xarray = _require("xarray", "labelled arrays need xarray: pip install xarray")
+    members = _members(ensemble)
+    coordinates: dict[str, Any] = {"member": [member for member, _ in members]}
+    variables: dict[str, Any] = {}
+    if members and isinstance(members[0][1], OrderParameters):
+        records = [record for _, record in members]
+        depth = len(records[0].activity.same)
+        coordinates["layer"] = range(depth + 1)
+        for name, first in _FIRST_LAYER.items():
+            for part in ("same", "cross"):
+                if getattr(records[0], name) is not None:
+                    values = np.full((len(records), depth + 1), np.nan)
+                    values[:, first : first + depth] = [getattr(getattr(record, name), part) for record in records]
+                    variables[f"{name}.{part}"] = (("member", "layer"), values)
+    else:
+        rows = table_rows(ensemble)
+        names = dict.fromkeys(name for row in rows for name in row)
+        variables = {
+            name: ("member", np.array([row.get(name, np.nan) for row in rows]))
+            for name in names
+            if name not in ("member", "seed")
+        }
+    experiment = ensemble.experiment if isinstance(ensemble, Ensemble) else ensemble.fingerprint["experiment"]
+    return xarray.Dataset(variables, coordinates, {"experiment": str(experiment), "seed": str(ensemble.seed)})
+
+
+def require_table(path: Path) -> None:
+    """Refuse a name of a table that cannot be written; what is missing is said before any work."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise ParameterError("file", "a file name that ends in .csv or .parquet", path)
+    if not path.parent.is_dir():
+        raise ParameterError("file", "in a folder that exists", path)
+    _require("pandas", "tables need pandas: pip install 'meanfield-fim[export]'")
+    if path.suffix == ".parquet":
+        _require("pyarrow", "Parquet needs pyarrow: pip install 'meanfield-fim[export]'")
+
+
+def write_table(ensembles: Sequence[AnyEnsemble], path: Path) -> int:
+    """Write ensembles as one table, with the columns of :func:`to_frame`.
+
+    Parameters
+    ----------
+    ensembles : sequence of Ensemble or StoredEnsemble
+    path : Path
+        Ending in ``.csv`` (numbers with as many digits as give back every bit) or ``.parquet``; an existing file is
+        replaced.
+
+    Returns
+    -------
+    int
+        The number of rows.
+
+    Raises
+    ------
+    ParameterError
+        For another file name, and if a library is not installed.
+    """
+    require_table(path)
+    frame = to_frame(*ensembles)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+    return len(frame)
+
+
+def _members(ensemble: AnyEnsemble) -> list[tuple[int, Any]]:
+    if isinstance(ensemble, StoredEnsemble):
+        return list(ensemble.members.items())
+    return list(enumerate(ensemble.members))
+
+
+def _require(library: str, otherwise: str) -> ModuleType:
+    """Import an optional library."""
+    try:
+        return import_module(library)
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
+        raise ParameterError(library, f"installed ({otherwise})", "none") from error

@@ -1,0 +1,145 @@
+"""What a member's bits depend on, as plain data: a store goes on only with the experiment that it was begun with."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from meanfield import Activation, ParameterError
+
+_GRID = np.linspace(-4.0, 4.0, 41) + 0.0137
+"""Where activations are told apart; off the integers, where they may have kinks."""
+
+_DIGITS = 9
+"""Of the values there: processors differ in the last digits of a tanh."""
+
+
+def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str, Any]:
+    """Return what the bits of an ensemble's members depend on.
+
+    Parameters
+    ----------
+    experiment : dataclass
+        All its fields count that comparing looks at. Its class may have a ``version``, an integer that is counted up
+        whenever the numbers of its records change.
+    seed, blas_threads : int
+
+    Returns
+    -------
+    dict
+        Ready for JSON. An activation is its name, with a hash of 9 digits of its values and slopes on a grid, by which
+        another function of the same name is noticed.
+
+    Raises
+    ------
+    ParameterError
+        For an experiment that is no dataclass, or with fields that cannot be compared later, such as functions.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)
+    >>> data = fingerprint(mc.EigenvalueExperiment(network, width=50, samples=20), seed=0, blas_threads=1)
+    >>> data["experiment"]["width"], data["version"]
+    (50, 1)
+    """
+    if not dataclasses.is_dataclass(experiment) or isinstance(experiment, type):
+        raise ParameterError("experiment", "a dataclass, whose fields tell it apart, to be stored", repr(experiment))
+    return {
+        "experiment": describe(experiment),
+        **versions(type(experiment)),
+        "seed": seed,
+        "blas_threads": blas_threads,
+    }
+
+
+def versions(*kinds: type) -> dict[str, Any]:
+    """Return the version of an experiment's numbers; with several experiments by their names.
+
+    Examples
+    --------
+    >>> import montecarlo as mc
+    >>> versions(mc.EigenvalueExperiment, mc.LastLayerExperiment)
+    {'version': {'EigenvalueExperiment': 1, 'LastLayerExperiment': 1}}
+    """
+    numbers = {_name(kind): getattr(kind, "version", 1) for kind in kinds}
+    return {"version": numbers if len(numbers) > 1 else next(iter(numbers.values()))}
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Say where two fingerprints differ, field by field.
+
+    Examples
+    --------
+    >>> differences({"experiment": {"width": 200}, "seed": 0}, {"experiment": {"width": 400}, "seed": 0})
+    ['width: 200 in the store, 400 asked']
+    """
+    found = []
+    for name in dict.fromkeys([*stored, *asked]):
+        one, two = stored.get(name), asked.get(name)
+        if isinstance(one, Mapping) and isinstance(two, Mapping):
+            path = "" if name == "experiment" else f"{name}."
+            found += [path + difference for difference in differences(one, two)]
+        elif one != two:
+            words = _word(one), _word(two)
+            if words[0] == words[1]:  # another function of the same name
+                words = json.dumps(one), json.dumps(two)
+            found.append(f"{name}: {words[0]} in the store, {words[1]} asked")
+    return found
+
+
+def describe(value: Any) -> Any:
+    """Return what an experiment is made of as plain data, ready for JSON.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> describe(mf.Bounds(0.0, float("inf")))
+    {'type': 'Bounds', 'lower': 0.0, 'upper': 'inf'}
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):  # as text where JSON has no word for it
+        return float(value) if np.isfinite(value) else str(float(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return describe(value.tolist())
+    if isinstance(value, Activation):
+        return {"name": value.name, "values on a grid": _values(value)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        compared = [field.name for field in dataclasses.fields(value) if field.compare]
+        return {"type": _name(type(value)), **{name: describe(getattr(value, name)) for name in compared}}
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    expected = "made of numbers, text, activations, sequences and dataclasses, to be stored"
+    raise ParameterError("experiment", expected, f"one that has {value!r}")
+
+
+def _word(value: Any) -> str:
+    """Return what a user calls it."""
+    if isinstance(value, Mapping):
+        return str(value.get("name", value.get("type", json.dumps(value))))
+    if isinstance(value, list):
+        return f"[{', '.join(map(_word, value))}]"
+    return "nothing" if value is None else str(value)
+
+
+def _name(kind: type) -> str:
+    """Return the name of a type; those of other packages with their module."""
+    own = kind.__module__.partition(".")[0] in ("montecarlo", "meanfield")
+    return kind.__qualname__ if own else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _values(phi: Activation) -> str:
+    with np.errstate(all="ignore"):
+        values = [float(value) for function in (phi.value, phi.slope) for value in function(_GRID)]
+    return hashlib.sha256(" ".join(f"{value + 0.0:.{_DIGITS - 1}e}" for value in values).encode()).hexdigest()[:16]

@@ -1,0 +1,104 @@
+"""A fingerprint changes with all that the bits depend on, and with nothing else; differences are said in words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from problems import TANH
+
+import meanfield as mf
+import montecarlo as mc
+from montecarlo.fingerprint import differences, fingerprint
+
+EXPERIMENT = mc.EigenvalueExperiment(TANH, width=60, samples=25)
+PRINT = fingerprint(EXPERIMENT, seed=0, blas_threads=1)
+
+
+def against(experiment: object, **others: int) -> list[str]:
+    return differences(PRINT, fingerprint(experiment, **{"seed": 0, "blas_threads": 1, **others}))
+
+
+def test_the_same_experiment_has_the_same_fingerprint_in_another_process() -> None:
+    assert against(replace(EXPERIMENT)) == []
+    code = "import test_fingerprint as t; print(t.PRINT)"
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path[:0] = {sys.path!r} + [{__file__.rpartition('/')[0]!r}]; {code}",
+    ]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == str(PRINT)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"width": 400}, ["width: 60 in the store, 400 asked"]),
+        ({"samples": 20}, ["samples: 25 in the store, 20 asked"]),
+        ({"biases": False}, ["biases: True in the store, False asked"]),
+        (
+            {"network": replace(TANH, bias_variance=0.5)},
+            ["network.bias_variance: [0.64, 0.64, 0.64] in the store, [0.5, 0.5, 0.5] asked"],
+        ),
+        (
+            {"network": TANH.normalized(output="mean")},
+            ["network.output_normalization: none in the store, mean asked"],
+        ),
+        (
+            {"network": replace(TANH, activations=(mf.relu, mf.tanh))},
+            ["network.activations: [tanh, tanh] in the store, [relu, tanh] asked"],
+        ),
+    ],
+)
+def test_differences_are_said(changed: dict[str, Any], said: list[str]) -> None:
+    assert against(replace(EXPERIMENT, **changed)) == said
+
+
+def test_seeds_and_threads_count() -> None:
+    assert against(EXPERIMENT, seed=3) == ["seed: 0 in the store, 3 asked"]
+    assert against(EXPERIMENT, blas_threads=2) == ["blas_threads: 1 in the store, 2 asked"]
+
+
+def test_another_experiment_on_the_same_network() -> None:
+    assert against(mc.LastLayerExperiment(TANH, 60, 25)) == [
+        "type: EigenvalueExperiment in the store, LastLayerExperiment asked"
+    ]
+
+
+def test_another_function_of_the_same_name_is_noticed() -> None:
+    for impostor in (
+        mf.Activation("tanh", lambda u: np.tanh(u) * (1 + 1e-6), mf.tanh.slope),
+        mf.Activation("tanh", mf.tanh.value, lambda u: 1 / np.cosh(u) ** 2 + 1e-6),
+    ):
+        (said,) = against(replace(EXPERIMENT, network=replace(TANH, activations=(impostor, mf.tanh))))
+        assert said.startswith('network.activations: [{"name": "tanh", "values on a grid": "')
+    # the last digits differ from processor to processor, and are no other function
+    rounded = mf.Activation("tanh", lambda u: np.tanh(u) * (1 + 1e-15), mf.tanh.slope)
+    assert against(replace(EXPERIMENT, network=replace(TANH, activations=(rounded, mf.tanh)))) == []
+
+
+@dataclass(frozen=True)
+class Own:
+    """Somebody's experiment."""
+
+    what: Any
+    version: ClassVar[int] = 7
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Do nothing."""
+        return 0.0
+
+
+def test_experiments_of_others() -> None:
+    data = fingerprint(Own([np.arange(3), {"a": 0.5, "b": float("inf")}]), seed=0, blas_threads=1)
+    assert data["version"] == 7
+    assert data["experiment"]["what"] == [[0, 1, 2], {"a": 0.5, "b": "inf"}]
+    assert data["experiment"]["type"].endswith("test_fingerprint.Own")
+    with pytest.raises(mf.ParameterError, match="experiment must be made of numbers, text"):
+        fingerprint(Own(lambda u: u), seed=0, blas_threads=1)
+    with pytest.raises(mf.ParameterError, match="experiment must be a dataclass"):
+        fingerprint(object(), seed=0, blas_threads=1)
