@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from meanfield.errors import require_integer
 
-from .executors import as_finished
+from .executors import as_finished, blas_threads
 from .experiments import Experiment
 
 Record = TypeVar("Record")
@@ -56,7 +56,8 @@ def run_ensemble(
     executor : concurrent.futures.Executor, optional
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
         the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
-        no lambdas.
+        no lambdas. :class:`montecarlo.executors.Processes` replaces workers that die, and so does a cluster of dask
+        (``Client.get_executor()``; best with one thread for each worker): their members are run again.
     progress : callable, optional
         Called without arguments whenever a member has finished: ``tqdm(total=members).update``, for example.
 
@@ -68,6 +69,8 @@ def run_ensemble(
     ------
     ParameterError
         For a number of members or a seed out of range.
+    WorkerError
+        For a member that lost its worker three times, or an executor that broke and takes no more members.
     Exception
         Whatever a member raises; members that have not started are then cancelled.
 
@@ -84,17 +87,15 @@ def run_ensemble(
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
     records: dict[int, Record] = {}
-    # The limit is held around the whole run as well: threads of one process share it, and one member that restored it
-    # would change the bits of another.
-    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
-        for member, record in as_finished(partial(_run_member, experiment), enumerate(streams), executor):
+    with closing(as_finished(partial(_run_member, experiment), enumerate(streams), executor)) as finished:
+        for member, record in finished:
             records[member] = record
             report()
     return Ensemble(experiment, seed, tuple(records[member] for member in range(members)))
 
 
 def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:
-    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+    with blas_threads(BLAS_THREADS):
         return experiment.run(np.random.default_rng(stream))
 
 
