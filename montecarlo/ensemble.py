@@ -70,7 +70,7 @@ def run_ensemble(
     ParameterError
         For a number of members or a seed out of range.
     WorkerError
-        For a member that lost its worker three times, or an executor that broke and takes no more members.
+        For a member that lost its worker three times, or an executor that takes no more members.
     Exception
         Whatever a member raises; members that have not started are then cancelled.
 

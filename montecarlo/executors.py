@@ -61,9 +61,10 @@ def as_finished(
     Raises
     ------
     WorkerError
-        For a task that lost its worker three times, and for an executor that broke and takes no more tasks.
+        For a task that lost its worker three times, and for an executor that takes no more tasks, as a process pool
+        whose worker died.
     Exception
-        Whatever a task raises; it is not tried again. In both cases the tasks that have not started are cancelled.
+        Whatever a task raises; it is not tried again. What has not started is cancelled.
 
     Examples
     --------
@@ -76,7 +77,13 @@ def as_finished(
     if executor is None:
         for number, task in tasks:
             yield number, run(task)
-        return
+    else:
+        yield from _on_workers(run, tasks, executor)
+
+
+def _on_workers(
+    run: Callable[[Task], Result], tasks: Iterable[tuple[int, Task]], executor: Executor
+) -> Generator[tuple[int, Result], None, None]:
     fresh, again = iter(tasks), list[tuple[int, Task]]()
     losses = Counter[int]()
     under_way: dict[Future[Result], tuple[int, Task]] = {}
@@ -84,7 +91,11 @@ def as_finished(
     try:
         while True:
             while len(under_way) < _queued(executor) and (next_task := again.pop() if again else next(fresh, None)):
-                future = _submit(executor, run, next_task[1])
+                try:
+                    future = executor.submit(_attempt, run, next_task[1], uuid4().hex)
+                except _refusals() as refusal:
+                    under_way.clear()  # nor can it cancel
+                    raise WorkerError(_REFUSED.format(type(refusal).__name__, refusal)) from refusal
                 under_way[future] = next_task
                 future.add_done_callback(finished.put)
             if not under_way:
@@ -95,7 +106,7 @@ def as_finished(
             if error is None:
                 yield number, future.result()
                 continue
-            if not _lost(error):
+            if not isinstance(error, _losses()):
                 raise error
             losses[number] += 1
             if losses[number] == ATTEMPTS:
@@ -115,25 +126,27 @@ def _queued(executor: Executor) -> int:
     return QUEUED_PER_WORKER * workers if isinstance(workers, int) else QUEUED
 
 
-def _submit(executor: Executor, run: Callable[[Task], Result], task: Task) -> Future[Result]:
-    try:
-        return executor.submit(_attempt, run, task, uuid4().hex)
-    except BrokenExecutor as error:
-        raise WorkerError(
-            "a worker died, and with it this executor, which takes no more members: run again with a new one (a run "
-            "with a store keeps what has finished), or use montecarlo.executors.Processes, which replaces workers"
-        ) from error
-
-
 def _attempt(run: Callable[[Task], Result], task: Task, attempt: str) -> Result:
     """Run a task; dask takes calls with equal arguments for one, so each attempt has a name of its own."""
     return run(task)
 
 
-def _lost(error: BaseException) -> bool:
-    """Tell the loss of a worker from an error of the task."""
+def _losses() -> tuple[type[BaseException], ...]:
+    """Return the errors by which an executor says that a task was lost with its worker."""
     distributed = sys.modules.get("distributed")  # what it raises can only be seen where it was imported
-    return isinstance(error, (BrokenExecutor, CancelledError, *([distributed.KilledWorker] if distributed else [])))
+    return (BrokenExecutor, CancelledError, *([distributed.KilledWorker] if distributed else []))
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
+    """Return the errors by which an executor refuses a task: it broke, it was shut down, or its cluster is gone."""
+    client = sys.modules.get("distributed.client")
+    return (RuntimeError, *([client.ClosedClientError] if client else []))
+
+
+_REFUSED = (
+    "the executor takes no more members ({}: {}): run again with a new one (with a store, what has finished is kept); "
+    "montecarlo.executors.Processes replaces workers that die"
+)
 
 
 class Processes(ThreadPoolExecutor):
