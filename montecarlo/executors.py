@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import threadpoolctl
 from threadpoolctl import threadpool_limits
 
 from meanfield.errors import require_integer
@@ -275,7 +276,7 @@ def blas_threads(threads: int) -> Iterator[None]:
     The threads of a process share one limit (as those of a dask worker do), and one that restored it would change the
     bits of another: the last to leave restores what the first has found.
     """
-    with _limits.lock:
+    with _limits.lock, _control():
         limit = threadpool_limits(limits=threads, user_api="blas")
         if not _limits.members:
             _limits.first = limit
@@ -286,4 +287,20 @@ def blas_threads(threads: int) -> Iterator[None]:
         with _limits.lock:
             _limits.members -= 1
             if not _limits.members and _limits.first is not None:
-                _limits.first.restore_original_limits()
+                with _control():
+                    _limits.first.restore_original_limits()
+
+
+@contextmanager
+def _control() -> Iterator[None]:
+    """Let this thread set limits: new versions of threadpoolctl silently ignore all but the first that did."""
+    release = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", _nothing)
+    release(force=True)
+    try:
+        yield
+    finally:
+        release(force=True)
+
+
+def _nothing(*, force: bool) -> None:
+    pass

@@ -42,16 +42,16 @@ def cluster() -> Iterator[Any]:
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=50,
         scheduler_kwargs={"allowed_failures": 0},
     ) as cluster:
         yield cluster
 
 
-@pytest.fixture(params=["processes", "dask"])
+@pytest.fixture(params=["processes", "dask"], scope="module")
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    """Two workers that are replaced when they die."""
+    """Two workers that are replaced when they die, as they do in test after test."""
     if request.param == "processes":
         with Processes(2) as processes:
             yield processes
@@ -90,7 +90,7 @@ def attempts(folder: Path, member: int | str = "*") -> list[Path]:
     return list(folder.glob(f"{member}-*"))
 
 
-@pytest.mark.parametrize("deaths", [0, 1, 2])
+@pytest.mark.parametrize("deaths", [0, ATTEMPTS - 1])
 def test_a_member_runs_again_on_another_worker(executor: Executor, deaths: int, tmp_path: Path) -> None:
     finished: list[None] = []
     ensemble = mc.run_ensemble(
@@ -106,17 +106,17 @@ def test_a_member_runs_again_on_another_worker(executor: Executor, deaths: int, 
 def test_workers_that_are_killed_from_outside(executor: Executor, tmp_path: Path) -> None:
     def kill_one() -> None:
         finished.append(None)
-        if len(finished) in (2, 4):
+        if len(finished) == 2:
             before = set(attempts(tmp_path))
             assert _wait(lambda: set(attempts(tmp_path)) > before)
             (begun, *_) = set(attempts(tmp_path)) - before
             os.kill(int(begun.name.split("-")[1]), signal.SIGKILL)
 
     finished: list[None] = []
-    ensemble = mc.run_ensemble(Deadly(tmp_path, 0, 0.3), members=MEMBERS, seed=3, executor=executor, progress=kill_one)
+    ensemble = mc.run_ensemble(Deadly(tmp_path, 0, 0.2), members=MEMBERS, seed=3, executor=executor, progress=kill_one)
     assert ensemble.members == SERIAL
     assert len(finished) == MEMBERS
-    assert len(attempts(tmp_path)) >= MEMBERS + 2
+    assert len(attempts(tmp_path)) > MEMBERS
 
 
 def test_a_member_that_always_kills_its_worker_is_named(executor: Executor, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_members_are_handed_over_a_few_at_a_time() -> None:
 def test_a_cluster_that_is_gone_is_said() -> None:
     distributed = pytest.importorskip("distributed")
     with (
-        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         executor = client.get_executor()
@@ -317,6 +317,25 @@ def test_the_last_of_the_threads_restores_the_limit() -> None:
             assert inside.wait(20)
         first_left.set()
         assert late.result() == {1}
+        assert _blas() == {2}
+
+
+class Looking:
+    """An experiment that looks at how many BLAS threads it may use."""
+
+    def run(self, rng: np.random.Generator) -> set[int]:
+        """Look."""
+        return _blas()
+
+
+def test_members_have_one_thread_whoever_has_set_another_limit() -> None:
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(2) as threads:
+        for executor in (None, threads):
+            assert set(map(frozenset, mc.run_ensemble(Looking(), members=3, seed=0, executor=executor).members)) == {
+                frozenset({1})
+            }
+        # in a thread, while this one holds a limit
+        assert threads.submit(mc.run_ensemble, Looking(), members=1, seed=0).result().members == ({1},)
         assert _blas() == {2}
 
 
