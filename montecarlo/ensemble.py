@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from meanfield.errors import require_integer
 
-from .executors import as_finished
+from .executors import as_finished, blas_threads
 from .experiments import Experiment
 from .fingerprint import fingerprint, versions
 from .store import Store
@@ -64,7 +63,8 @@ def run_ensemble(
     executor : concurrent.futures.Executor, optional
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
         the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
-        no lambdas.
+        no lambdas. :class:`montecarlo.executors.Processes` replaces workers that die, and so does a cluster of dask
+        (``Client.get_executor()``; best with one thread for each worker): their members are run again.
     store : str, Path or Store, optional
         An SQLite file in which each member is safe before it counts as finished. A path is for this one experiment: the
         file is created, or goes on if it was begun with the same fingerprint, and is refused otherwise. An open
@@ -84,6 +84,8 @@ def run_ensemble(
         For a number of members or a seed out of range, and for a store of another experiment, which says what differs.
     StoreError
         If the store could not be written; what it has is safe.
+    WorkerError
+        For a member that lost its worker three times, or an executor that takes no more members.
     Exception
         Whatever a member raises; members that have not started are then cancelled.
 
@@ -108,15 +110,14 @@ def run_ensemble(
     seed = require_integer("seed", seed, at_least=0, at_most=None)
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
-    # The limit is held around the whole run as well: threads of one process share it, and one member that restored it
-    # would change the bits of another.
-    with _opened(experiment, seed, store) as shelf, threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+    with _opened(experiment, seed, store) as shelf:
         records: dict[int, Record] = shelf.found(members)
         missing = [(member, stream) for member, stream in enumerate(streams) if member not in records]
-        for member, record in as_finished(partial(_run_member, experiment), missing, executor):
-            shelf.add(member, record)
-            records[member] = record
-            report()
+        with closing(as_finished(partial(_run_member, experiment), missing, executor)) as finished:
+            for member, record in finished:
+                shelf.add(member, record)
+                records[member] = record
+                report()
     return Ensemble(experiment, seed, tuple(records[member] for member in range(members)))
 
 
@@ -177,7 +178,7 @@ def _opened(experiment: object, seed: int, store: str | os.PathLike[str] | Store
 
 
 def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:
-    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+    with blas_threads(BLAS_THREADS):
         return experiment.run(np.random.default_rng(stream))
 
 

@@ -1,28 +1,49 @@
-"""What the commands share: options of an ensemble, lists of widths, and the processes that run them."""
+"""What the commands share: options of an ensemble, lists of widths, and the processes or the cluster that run them."""
 
 from __future__ import annotations
 
-import multiprocessing
+import asyncio
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from meanfield.errors import ParameterError, require_integer
 
+from ..ensemble import BLAS_THREADS
+from ..executors import Processes
 from ..store import Store
+
+CONNECT = 5.0
+"""How many seconds a scheduler has to answer."""
+
+_SCHEDULER = "montecarlo.scheduler"
+"""Where a command's context keeps the address."""
 
 
 def ensemble_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of an ensemble."""
     for option in (
-        click.option("--workers", type=int, default=_processors(), show_default="all processors", help="Processes."),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            callback=_keep_scheduler,
+            expose_value=False,
+            help="Run on the workers of this dask scheduler (tcp://HOST:PORT; extra `cluster`) instead of --workers.",
+        ),
+        click.option(
+            "--workers",
+            type=int,
+            default=_processors(),
+            show_default="all processors",
+            help="Processes on this machine; one that dies is replaced and its network run again.",
+        ),
         click.option(
             "--store",
             type=click.Path(dir_okay=False, path_type=Path),
@@ -32,6 +53,11 @@ def ensemble_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _keep_scheduler(context: click.Context, option: click.Parameter, address: str | None) -> None:
+    """Keep the address where :func:`pool` finds it, so that commands know only how many workers there are here."""
+    context.meta[_SCHEDULER] = address
 
 
 def _processors() -> int:
@@ -53,21 +79,49 @@ def read_widths(text: str | None, default: list[int]) -> list[int]:
 
 @contextmanager
 def pool(workers: int) -> Iterator[Executor | None]:
-    """Provide a pool of processes, or None for a single worker; on an interrupt, what has not started is dropped."""
+    """Provide what --workers or --scheduler ask for, None for a single worker; an interrupt ends it at once."""
     workers = require_integer("workers", workers, at_least=1)
-    if workers == 1:
+    context = click.get_current_context(silent=True)
+    address = context.meta.get(_SCHEDULER) if context else None
+    if context and address is not None:
+        if context.get_parameter_source("workers") is not ParameterSource.DEFAULT:
+            raise click.UsageError("--workers is for this machine, --scheduler for another: give one of them", context)
+        with _cluster(address) as executor:
+            yield executor
+    elif workers == 1:
         yield None
-        return
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for this process; it tells the others
-    )
+    else:
+        with Processes(workers, blas_threads=BLAS_THREADS) as processes:
+            try:
+                yield processes
+            except BaseException:  # nobody waits for what they are doing
+                processes.terminate()
+                raise
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    """Provide the workers of a dask scheduler."""
     try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+        import distributed
+        from distributed.core import connect
+    except ImportError:
+        message = "--scheduler needs the extra 'cluster': pip install 'meanfield-fim[cluster]'"
+        raise click.ClickException(message) from None
+
+    async def knock() -> None:
+        arguments = distributed.Security().get_connection_args("client")
+        await (await connect(address, timeout=CONNECT, **arguments)).close()
+
+    try:
+        asyncio.run(knock())  # a Client that finds nobody takes longer to give up, and complains when it is deleted
+    except Exception as error:  # what another kind of server answers is read as anything, even as too little memory
+        expected = "the address of a dask scheduler that answers, such as tcp://10.0.0.1:8786"
+        raise ParameterError("scheduler", expected, f"{address!r} ({error})") from None
+    with distributed.Client(address, set_as_default=False) as client:
+        if not client.scheduler_info()["workers"]:
+            click.echo(f"the scheduler at {address} has no workers yet: waiting for them", err=True)
+        yield client.get_executor()
 
 
 @contextmanager

@@ -1,0 +1,412 @@
+"""Workers that die, executors that break, a real cluster: no member is lost or doubled, and the bits are the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from problems import TANH
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import meanfield as mf
+import montecarlo as mc
+from montecarlo.cli import main
+from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, Processes, WorkerError, as_finished, blas_threads
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+
+EXPERIMENT = mc.EigenvalueExperiment(TANH.normalized(output="mean"), width=40, samples=60)
+MEMBERS = 8
+SERIAL = mc.run_ensemble(EXPERIMENT, members=MEMBERS, seed=3).members
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers of dask, whose scheduler gives a task up at the first death of its worker: the rest is ours."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs=50,
+        scheduler_kwargs={"allowed_failures": 0},
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["processes", "dask"], scope="module")
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Two workers that are replaced when they die, as they do in test after test."""
+    if request.param == "processes":
+        with Processes(2) as processes:
+            yield processes
+    else:
+        cluster = request.getfixturevalue("cluster")
+        distributed = pytest.importorskip("distributed")
+        with distributed.Client(cluster, set_as_default=False) as client:
+            client.wait_for_workers(2)
+            yield client.get_executor()
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """An experiment of which the first attempts on member 2 kill their worker; each attempt leaves a file."""
+
+    folder: Path
+    deaths: int
+    seconds: float = 0.05
+
+    def run(self, rng: np.random.Generator) -> mf.EigenvalueStatistics:
+        """Note the attempt, and work or die."""
+        seed = rng.bit_generator.seed_seq
+        assert isinstance(seed, np.random.SeedSequence)
+        note_attempt(self.folder, seed.spawn_key[0])
+        time.sleep(self.seconds)  # so that the other worker is in the middle of a member
+        if seed.spawn_key[0] == 2 and len(attempts(self.folder, 2)) <= self.deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return EXPERIMENT.run(rng)
+
+
+def note_attempt(folder: Path, member: int) -> None:
+    os.close(tempfile.mkstemp(prefix=f"{member}-{os.getpid()}-", dir=folder)[0])
+
+
+def attempts(folder: Path, member: int | str = "*") -> list[Path]:
+    return list(folder.glob(f"{member}-*"))
+
+
+@pytest.mark.parametrize("deaths", [0, ATTEMPTS - 1])
+def test_a_member_runs_again_on_another_worker(executor: Executor, deaths: int, tmp_path: Path) -> None:
+    finished: list[None] = []
+    ensemble = mc.run_ensemble(
+        Deadly(tmp_path, deaths), members=MEMBERS, seed=3, executor=executor, progress=lambda: finished.append(None)
+    )
+    assert ensemble.members == SERIAL
+    assert len(finished) == MEMBERS  # none is doubled
+    assert len({path.name.split("-")[1] for path in attempts(tmp_path, 2)}) == deaths + 1
+    if isinstance(executor, Processes):  # dask puts a second task beside the first, and they die together
+        assert len(attempts(tmp_path)) == MEMBERS + deaths
+
+
+def test_workers_that_are_killed_from_outside(executor: Executor, tmp_path: Path) -> None:
+    def kill_one() -> None:
+        finished.append(None)
+        if len(finished) == 2:
+            before = set(attempts(tmp_path))
+            assert _wait(lambda: set(attempts(tmp_path)) > before)
+            (begun, *_) = set(attempts(tmp_path)) - before
+            os.kill(int(begun.name.split("-")[1]), signal.SIGKILL)
+
+    finished: list[None] = []
+    ensemble = mc.run_ensemble(Deadly(tmp_path, 0, 0.2), members=MEMBERS, seed=3, executor=executor, progress=kill_one)
+    assert ensemble.members == SERIAL
+    assert len(finished) == MEMBERS
+    assert len(attempts(tmp_path)) > MEMBERS
+
+
+def test_a_member_that_always_kills_its_worker_is_named(executor: Executor, tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=f"member 2 lost its worker {ATTEMPTS} times"):
+        mc.run_ensemble(Deadly(tmp_path, 99), members=MEMBERS, seed=3, executor=executor)
+    assert len(attempts(tmp_path, 2)) == ATTEMPTS
+    assert mc.run_ensemble(EXPERIMENT, members=2, seed=3, executor=executor).members == SERIAL[:2]  # it still works
+
+
+@dataclass(frozen=True)
+class Failing:
+    """An experiment that never works; each attempt leaves a file."""
+
+    folder: Path
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Fail."""
+        note_attempt(self.folder, 0)
+        time.sleep(0.05)
+        raise mf.ParameterError("luck", "good", "bad")
+
+
+def test_an_error_of_a_member_is_passed_on_and_not_tried_again(executor: Executor, tmp_path: Path) -> None:
+    with pytest.raises(mf.ParameterError, match="luck must be good, got bad"):
+        mc.run_ensemble(Failing(tmp_path), members=1, seed=0, executor=executor)
+    assert len(attempts(tmp_path)) == 1
+    with pytest.raises(mf.ParameterError, match="luck must be good, got bad"):
+        mc.run_ensemble(Failing(tmp_path), members=100, seed=0, executor=executor)
+    time.sleep(0.3)
+    assert len(attempts(tmp_path)) < 20  # the others were cancelled
+
+
+def test_an_interrupt_cancels_what_has_not_started(executor: Executor, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mc.run_ensemble(Deadly(tmp_path, 0), members=100, seed=0, executor=executor, progress=interrupt)
+    time.sleep(0.3)
+    assert len(attempts(tmp_path)) < 20
+
+
+def test_a_process_pool_that_broke_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool,
+        pytest.raises(WorkerError, match=r"no more members \(BrokenProcessPool: .*run again with a new one"),
+    ):
+        mc.run_ensemble(Deadly(tmp_path, 1), members=MEMBERS, seed=3, executor=pool)
+
+
+class Losing(Executor):
+    """Gives every second future back cancelled, as dask does when its scheduler forgets a task."""
+
+    submitted = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run it here, or lose it."""
+        self.submitted += 1
+        future: Future[Any] = Future()
+        if self.submitted % 2:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_member_that_was_forgotten_runs_again() -> None:
+    losing = Losing()
+    assert dict(as_finished(abs, enumerate([-1, -2, -3]), losing)) == {0: 1, 1: 2, 2: 3}
+    assert losing.submitted == 6
+
+
+def test_members_are_handed_over_a_few_at_a_time() -> None:
+    taken = []
+
+    def tasks() -> Iterator[tuple[int, int]]:
+        for number in range(500):
+            taken.append(number)
+            yield number, -number
+
+    with ThreadPoolExecutor(2) as threads:
+        for finished, (number, result) in enumerate(as_finished(abs, tasks(), threads)):
+            assert result == number
+            assert len(taken) <= finished + 1 + 2 * QUEUED_PER_WORKER
+    assert len(taken) == 500
+
+
+def test_a_cluster_that_is_gone_is_said() -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        executor = client.get_executor()
+        client.close()
+        with pytest.raises(WorkerError, match="takes no more members"):
+            mc.run_ensemble(EXPERIMENT, members=2, seed=0, executor=executor)
+
+
+@dataclass(frozen=True)
+class Sleeping:
+    """An experiment that takes an hour."""
+
+    folder: Path
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Sleep."""
+        note_attempt(self.folder, 0)
+        time.sleep(3600)
+        return 0.0
+
+
+def _wait(until: Callable[[], bool], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not until() and time.monotonic() < end:
+        time.sleep(0.02)
+    return until()
+
+
+def _running(folder: Path) -> set[int]:
+    """Return which of the processes that left a file are running."""
+    return {process for process in (int(path.name.split("-")[1]) for path in attempts(folder)) if _exists(process)}
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # where nobody reaps orphans they stay as zombies
+    state = Path(f"/proc/{process}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_terminate_ends_the_processes_at_once(tmp_path: Path) -> None:
+    with Processes(2) as processes:
+        futures = [processes.submit(Sleeping(tmp_path).run, np.random.default_rng(0)) for _ in range(5)]
+        assert _wait(lambda: len(_running(tmp_path)) == 2)
+        processes.terminate()
+    assert _running(tmp_path) == set()
+    assert [future.cancelled() for future in futures] == [False, False, True, True, True]
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, numpy, montecarlo, test_executors as t\n"
+        "from montecarlo.executors import Processes\n"
+        "if __name__ == '__main__':\n"
+        f"    experiment = t.Sleeping(pathlib.Path({str(tmp_path)!r}))\n"
+        "    montecarlo.run_ensemble(experiment, members=9, seed=0, executor=Processes(2))\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
+    parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": path})
+    try:
+        assert _wait(lambda: len(_running(tmp_path)) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert _wait(lambda: not _running(tmp_path))
+
+
+def _threads(_: int) -> tuple[set[int], str | None]:
+    """Return with how many threads NumPy was loaded, and why."""
+    return {pool["num_threads"] for pool in threadpool_info()}, os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_processes_load_numpy_with_the_threads_they_need(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with Processes(1, blas_threads=threads) as processes:
+        assert processes.submit(_threads, 0).result() == ({min(threads, os.cpu_count() or 1)}, str(threads))
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def _blas() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_the_last_of_the_threads_restores_the_limit() -> None:
+    """Members that overlap in one process, as in a dask worker with two threads."""
+    inside, first_left = Event(), Event()
+
+    def second() -> set[int]:
+        with blas_threads(1):
+            inside.set()
+            assert first_left.wait(20)
+            return _blas()
+
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as threads:
+        with blas_threads(1):
+            late = threads.submit(second)
+            assert inside.wait(20)
+        first_left.set()
+        assert late.result() == {1}
+        assert _blas() == {2}
+
+
+class Looking:
+    """An experiment that looks at how many BLAS threads it may use."""
+
+    def run(self, rng: np.random.Generator) -> set[int]:
+        """Look."""
+        return _blas()
+
+
+def test_members_have_one_thread_whoever_has_set_another_limit() -> None:
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(2) as threads:
+        for executor in (None, threads):
+            assert set(map(frozenset, mc.run_ensemble(Looking(), members=3, seed=0, executor=executor).members)) == {
+                frozenset({1})
+            }
+        # in a thread, while this one holds a limit
+        assert threads.submit(mc.run_ensemble, Looking(), members=1, seed=0).result().members == ({1},)
+        assert _blas() == {2}
+
+
+@pytest.mark.parametrize("workers", [0, 1.5, "two"])
+def test_bad_number_of_processes(workers: Any) -> None:
+    with pytest.raises(mf.ParameterError, match="workers must be an integer >= 1"):
+        Processes(workers)
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def montecarlo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command that compares four small networks, and return exit status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["montecarlo", "compare", "--width", "40", "--members", "4", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_on_a_cluster(montecarlo: Command, cluster: Any) -> None:
+    code, out, err = montecarlo("--scheduler", cluster.scheduler_address)
+    assert (code, err) == (0, "")
+    assert montecarlo("--workers", "1")[1] == out
+
+
+@contextmanager
+def _without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, package, None)  # import raises ImportError
+        yield
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--scheduler", "tcp://127.0.0.1:1"),
+            "'--scheduler': it must be the address of a dask scheduler that answers",
+        ),
+        (("--scheduler", "nowhere"), "got 'nowhere' (missing port number"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--workers", "2"), "give one of them"),
+    ],
+)
+def test_a_wrong_scheduler_is_one_line_within_seconds(
+    montecarlo: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("montecarlo.cli.options.CONNECT", 1.0)
+    start = time.monotonic()
+    code, out, err = montecarlo(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert time.monotonic() - start < 10
+
+
+def test_a_scheduler_without_the_extra(montecarlo: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _without("distributed", monkeypatch):
+        code, _, err = montecarlo("--scheduler", "tcp://127.0.0.1:1")
+    assert code == 1
+    assert "pip install 'meanfield-fim[cluster]'" in err
+    assert err.count("\n") == 1
+
+
+def test_help_says_where_it_can_run(montecarlo: Command) -> None:
+    out = montecarlo("--help")[1]
+    assert "--workers" in out
+    assert "tcp://HOST:PORT" in out
