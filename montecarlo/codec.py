@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from meanfield import Bounds, Eigenspace, EigenvalueStatistics, OrderParameters, Pair, ParameterError, ReadoutScales
+from meanfield import (
+    Bounds,
+    Eigenspace,
+    EigenvalueStatistics,
+    OrderParameters,
+    Pair,
+    ParameterError,
+    ReadoutScales,
+    Regime,
+)
 from meanfield.eigenvalues import Correction
 
 Kind = TypeVar("Kind", bound=type)
@@ -183,6 +192,7 @@ _TAGS: dict[str, tuple[tuple[type, ...], Callable[[Any], dict[str, Any]], Callab
     "tuple": ((tuple,), lambda v: {"items": [_to_json(i) for i in v]}, lambda d: tuple(map(_from_json, d["items"]))),
     "array": ((np.ndarray,), _write_array, _read_array),
     "scalar": ((np.generic,), _write_array, lambda data: _read_array(data)[()]),
+    "Regime": ((Regime,), lambda regime: {"value": regime.value}, lambda data: Regime(data["value"])),
 }
 """What is neither JSON's own nor a record: for each its types, and how it is written and read."""
 

@@ -57,10 +57,11 @@ def test_eigenvalue_statistics_come_back(a: float, b: float, c: float | None, te
         largest=mf.Bounds(a, math.inf),
         prediction=c,
         theorem=text,
-        regime="ü",
+        regime=mf.Regime.FIXED,
+        rule="ü",
         omitted=tuple(names),
         readout=mf.ReadoutScales(a, b, math.inf, -0.0, math.nan, NAN_WITH_PAYLOAD),
-        corrections=(Correction("largest", "finite width", b, positive=True),),
+        corrections=(Correction("largest", "finite width", b, sign=1),),
     )
     assert bits(decode(encode(record))) == bits(record)
 
