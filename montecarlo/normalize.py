@@ -69,6 +69,7 @@ class Normalised:
                 along = product.mean(axis=self.axis, keepdims=True)
                 part -= np.multiply(self.values, along, out=product)
                 part /= self.deviation
+                del product  # or it is there beside the next
         return gradient
 
 
