@@ -48,7 +48,9 @@ def main() -> None:
                     f"{error(sweep):.0e}",
                 )
             )
-    print(f"M = T = {WIDTH}, L = 3; medians of 25 rounds, 5 for C = 10; the error is relative to a plain sum of products")
+    print(
+        f"M = T = {WIDTH}, L = 3; medians of 25 rounds, 5 for C = 10; the error is relative to a plain sum of products"
+    )
     print(table(rows, ("output", "C", "threads", "gram ms", "products ms", "ratio", "range", "error")))
 
 

@@ -9,6 +9,8 @@ from meanfield import __version__
 from .compare import compare, compare_own_scales
 from .comparison import Comparison, Row
 from .dual import dual_gram, gram_memory
+from .dual_operator import dual_operator
+from .eigenvalue_method import EigenvalueMethod, choose_method
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .last_layer import last_layer_gram
@@ -18,13 +20,14 @@ from .power_law import RateFit, fit_rate
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
-from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
+from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
 
 __all__ = [
     "Comparison",
     "DeviationExperiment",
     "EigenspaceExperiment",
     "EigenvalueExperiment",
+    "EigenvalueMethod",
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
@@ -35,14 +38,17 @@ __all__ = [
     "Row",
     "Sweep",
     "__version__",
+    "choose_method",
     "compare",
     "compare_own_scales",
     "dual_gram",
+    "dual_operator",
     "fit_rate",
     "gram_memory",
     "last_layer_gram",
     "measure_eigenspace",
     "measure_eigenvalues",
+    "measure_largest",
     "measure_last_layer",
     "measure_order_parameters",
     "measure_rates",

@@ -152,9 +152,7 @@ def _blocks(outputs: int, samples: int) -> list[slice]:
     return [slice(k * samples, (k + 1) * samples) for k in range(outputs)]
 
 
-def _square(
-    x: NDArray[np.float64], into: NDArray[np.float64], *, scale: float = 1.0, constant: float = 0.0
-) -> None:
+def _square(x: NDArray[np.float64], into: NDArray[np.float64], *, scale: float = 1.0, constant: float = 0.0) -> None:
     """Put the upper triangle of ``scale * x @ x.T + constant`` into a matrix in Fortran order.
 
     One BLAS call; ``x @ x.T`` makes the same one, and then spends a pass over memory on the other triangle.

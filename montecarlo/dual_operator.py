@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -71,11 +72,11 @@ def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeL
     >>> import meanfield as mf
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
     >>> round(operator_memory(network, 1000, 10_000), 3)
-    0.178
+    0.174
     """
     widths = network.widths(width)
     kernels = sum(samples**2 for below in widths[:-1] if samples <= below)
-    parts = max(2 * samples * here + below * here for below, here in zip(widths, widths[1:], strict=False))
+    parts = max(2 * samples * here + below * here for below, here in pairwise(widths))
     vectors = (LANCZOS_VECTORS + 4) * network.outputs * samples
     return np.dtype(dtype).itemsize * (kernels + parts + vectors) / 2**30
 
@@ -88,9 +89,7 @@ def _symmetric(product: Signal, sweep: Sweep) -> LinearOperator:
     return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=sweep.outputs.dtype)
 
 
-def _apply(
-    signals: list[Signal], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _apply(signals: list[Signal], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return F* v."""
     samples, outputs = sweep.outputs.shape
     batch = sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
@@ -106,13 +105,14 @@ def _apply(
             by_sample = delta.transpose(1, 0, 2)
             gathered = np.matmul(at_outputs[:, None, :], by_sample)[:, 0]
             total += np.matmul(by_sample, signal(gathered)[:, :, None])[:, :, 0]
-    return of_outputs.adjoint(total[None])[0].T.reshape(-1)
+    projected: NDArray[np.float64] = of_outputs.adjoint(total[None])[0]
+    return projected.T.reshape(-1)
 
 
 def _signals(sweep: Sweep, biases: bool) -> list[Signal]:
     """Return, for every layer, the map w -> (1/T) (h h' + 11') w of matrices with a row for every sample."""
     depth, network = len(sweep.h), sweep.finite_network.network
-    signals = []
+    signals: list[Signal] = []
     for layer, h in enumerate(sweep.h):
         # a shift of a whole batch is taken out again: no share of the biases
         shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)

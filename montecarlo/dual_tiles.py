@@ -90,7 +90,7 @@ def tiles_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike
     >>> import meanfield as mf
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
     >>> round(tiles_memory(network, 1000, 10_000), 3)
-    0.037
+    0.038
     """
     outputs, widest = network.outputs, max(network.widths(width)[1:])
     rows = outputs * _samples_of_tile(outputs, samples, network.hidden_normalization)
