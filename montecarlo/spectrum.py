@@ -79,10 +79,10 @@ def measure_eigenvalues(
     readout = ReadoutScales.from_outputs(sweep.u[-1]) if divides else None
     if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
         gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
-        return _statistics(*_moments(gram), _largest(gram), parameters, readout)
+        return _statistics(*_moments(gram), largest_eigenvalue(gram), parameters, readout)
     trace, squares = dual_moments(sweep, biases=biases)
     # no eigenvalue is negative: only the zero matrix has a trace of zero
-    largest = _largest(dual_operator(sweep, biases=biases)) if trace else 0.0
+    largest = largest_eigenvalue(dual_operator(sweep, biases=biases)) if trace else 0.0
     return _statistics(trace, squares, largest, parameters, readout)
 
 
@@ -115,8 +115,8 @@ def measure_largest(
     if method == EigenvalueMethod.AUTO and sweep.outputs.shape[1] >= _OUTPUTS_OF_GRAM:
         method = EigenvalueMethod.MATRIX_FREE
     if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
-        return _largest(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
-    return _largest(dual_operator(sweep, biases=biases))
+        return largest_eigenvalue(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
+    return largest_eigenvalue(dual_operator(sweep, biases=biases))
 
 
 def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatistics:
@@ -152,7 +152,7 @@ def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatis
     parameters = outputs * (sweep.h[-1].shape[1] + (1 if biases else 0))
     gram = last_layer_gram(sweep, biases=biases)
     trace, squares = _moments(gram)
-    return _statistics(outputs * trace, outputs * squares, _largest(gram), parameters)
+    return _statistics(outputs * trace, outputs * squares, largest_eigenvalue(gram), parameters)
 
 
 def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> Eigenspace:
@@ -249,7 +249,7 @@ def _statistics(
     )
 
 
-def _largest(gram: NDArray[np.float64] | sparse_linalg.LinearOperator) -> float:
+def largest_eigenvalue(gram: NDArray[np.float64] | sparse_linalg.LinearOperator) -> float:
     """Return the largest eigenvalue."""
     size = gram.shape[0]
     # a fixed start: the same matrix gives the same bits
