@@ -122,11 +122,12 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
     """Return the upper triangle of F* before the normalisation of the outputs, in Fortran order."""
     samples, outputs = sweep.outputs.shape
     constant = 1 / samples if biases else 0.0
-    signal, overlap = (np.empty((samples, samples), dtype=sweep.outputs.dtype, order="F") for _ in range(2))
+    # zeros, as tiles on the diagonal take some of the other triangle along
+    signal, overlap = (np.zeros((samples, samples), dtype=sweep.outputs.dtype, order="F") for _ in range(2))
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
     _square(sweep.h[-1], signal, scale=1 / samples, constant=constant)
     if outputs == 1:
-        gram, signal = signal, np.empty_like(signal)
+        gram, signal = signal, np.zeros_like(signal)
     else:
         gram = np.zeros((outputs * samples,) * 2, dtype=signal.dtype, order="F")
         for rows in _blocks(outputs, samples):

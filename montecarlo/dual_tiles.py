@@ -77,6 +77,7 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
         if left == right:
             trace += float(np.einsum("ksks->", tile, dtype=np.float64))
         squares += (1 if left == right else 2) * sum_of_squares(tile)
+        del tile  # or it is there beside the next
     if not np.isfinite(trace):
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     return trace, squares
@@ -120,15 +121,23 @@ def _tile(sweep: Sweep, left: slice, right: slice, biases: bool) -> NDArray[np.f
     for k in range(outputs):
         tile[k, :, k] = signal
     for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
-        rows, columns = delta[:, left], delta[:, right]
         if batch:
-            rows = (h @ h.T / samples) @ rows
-        overlap = rows.reshape(tile.shape[0] * tile.shape[1], -1) @ columns.reshape(outputs * tile.shape[3], -1).T
-        overlap = overlap.reshape(tile.shape)
-        if not batch:
-            overlap *= _signal(h, left, right, biases)[:, None, :]
-        tile += overlap
+            tile += _overlap((h @ h.T / samples) @ delta[:, left], delta[:, right])
+        else:
+            tile += _with_signal(_overlap(delta[:, left], delta[:, right]), _signal(h, left, right, biases))
     return tile
+
+
+def _overlap(delta: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scalar products of delta_k(s) and delta_k'(t), indices k, s, k', t."""
+    (outputs, rows), (_, columns) = delta.shape[:2], other.shape[:2]
+    products = delta.reshape(outputs * rows, -1) @ other.reshape(outputs * columns, -1).T
+    return products.reshape(outputs, rows, outputs, columns)
+
+
+def _with_signal(overlap: NDArray[np.float64], signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    overlap *= signal[:, None, :]
+    return overlap
 
 
 def _signal(h: NDArray[np.float64], left: slice, right: slice, biases: bool) -> NDArray[np.float64]:

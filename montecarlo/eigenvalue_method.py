@@ -98,8 +98,10 @@ def choose_method(
 
     if method is EigenvalueMethod.AUTO:
         method = dense if needed(dense) <= memory_limit else free
-    advice = ""
+    less = []
     if method is dense and needed(free) < needed(dense):
-        advice = f" (method matrix-free: {needed(free):.3g} GiB)"
-    require_memory(needed(method), memory_limit, advice=advice)
+        less.append(f"method matrix-free: {needed(free):.3g} GiB")
+    if np.dtype(dtype) == np.float64:
+        less.append(f"dtype float32: {needed(method) / 2:.3g} GiB")
+    require_memory(needed(method), memory_limit, advice=f" ({', '.join(less)})" if less else "")
     return method

@@ -160,6 +160,7 @@ def sweep_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike
     of_activation = samples * 2 * max(widths[1:])
     size, rounded = np.dtype(dtype).itemsize, 0
     if size < 8:
+        of_activation *= 2
         rounded = 4 * max(below * here for below, here in pairwise(widths)) + 8 * samples * widths[0]
     return (size * samples * per_sample + 8 * (network.parameters(width) + of_activation) + rounded) / 2**30
 
