@@ -9,6 +9,8 @@ from meanfield import __version__
 from .compare import compare, compare_own_scales
 from .comparison import Comparison, Row
 from .dual import dual_gram, gram_memory
+from .dual_operator import dual_operator
+from .eigenvalue_method import EigenvalueMethod, choose_method
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .export import table_rows, to_frame, to_xarray, write_table
@@ -19,7 +21,7 @@ from .power_law import RateFit, fit_rate
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
-from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
+from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
 from .store import Store, StoredEnsemble, StoreError, read_store
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "DeviationExperiment",
     "EigenspaceExperiment",
     "EigenvalueExperiment",
+    "EigenvalueMethod",
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
@@ -40,15 +43,18 @@ __all__ = [
     "StoredEnsemble",
     "Sweep",
     "__version__",
+    "choose_method",
     "compare",
     "compare_own_scales",
     "dual_gram",
+    "dual_operator",
     "fit_rate",
     "gram_memory",
     "last_layer_gram",
     "measure_deviations",
     "measure_eigenspace",
     "measure_eigenvalues",
+    "measure_largest",
     "measure_last_layer",
     "measure_order_parameters",
     "measure_rates",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import linalg
-from scipy.linalg import blas
+from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import get_blas_funcs
 
 from meanfield import HiddenNormalization, ParameterError
 from meanfield.errors import require_number
@@ -19,29 +18,36 @@ MEMORY_LIMIT = 8.0
 _TILE = 64
 """Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
 
-_SLAB = 2**20
+SLAB = 2**20
 """Entries of the gradients that are formed together with batch normalisation in the hidden layers."""
 
 
-def gram_memory(*, outputs: int, samples: int, hidden: HiddenNormalization | str = HiddenNormalization.NONE) -> float:
-    """Return how many GiB :func:`dual_gram` allocates: two matrices of C T rows and one of T.
+def gram_memory(
+    *,
+    outputs: int,
+    samples: int,
+    hidden: HiddenNormalization | str = HiddenNormalization.NONE,
+    dtype: DTypeLike = np.float64,
+) -> float:
+    """Return how many GiB :func:`dual_gram` allocates: a matrix of C T rows, and C or at least two of T rows.
 
     With batch normalisation in the hidden layers also gradients, of some units at a time.
 
     Examples
     --------
-    >>> round(gram_memory(outputs=1, samples=1000), 3)
-    0.022
+    >>> round(gram_memory(outputs=1, samples=1000), 3), round(gram_memory(outputs=10, samples=1000), 3)
+    (0.022, 0.82)
     """
-    slab = 2 * max(_SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
-    return 8 * (2 * (outputs * samples) ** 2 + samples**2 + slab) / 2**30
+    slab = 2 * max(SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
+    return np.dtype(dtype).itemsize * ((outputs**2 + max(outputs, 2)) * samples**2 + slab) / 2**30
 
 
-def require_memory(needed: float, memory_limit: float) -> None:
+def require_memory(needed: float, memory_limit: float, *, advice: str = "") -> None:
     """Raise ParameterError, before any work, if something needs more GiB than the limit."""
     memory_limit = require_number("memory_limit", memory_limit, above=0)
     if needed > memory_limit:
-        raise ParameterError("memory_limit", f"at least the {needed:.3g} GiB that this needs", f"{memory_limit:g} GiB")
+        expected = f"at least the {needed:.3g} GiB that this needs{advice}"
+        raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
 
 
 def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> NDArray[np.float64]:
@@ -96,19 +102,11 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     """
     samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
-    needed = gram_memory(outputs=outputs, samples=samples, hidden=network.hidden_normalization)
+    needed = gram_memory(
+        outputs=outputs, samples=samples, hidden=network.hidden_normalization, dtype=sweep.outputs.dtype
+    )
     require_memory(needed, memory_limit)
-    # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
-    signal = _upper_gram(sweep.h[-1], scale=1 / samples, constant=1 / samples if biases else 0.0)
-    gram = signal if outputs == 1 else np.asfortranarray(linalg.block_diag(*[signal] * outputs))
-    for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
-        if network.hidden_normalization is HiddenNormalization.BATCH:
-            gram = _add_all_samples(gram, delta, h)
-            continue
-        signal = _upper_gram(h, scale=1 / samples, constant=1 / samples if biases else 0.0)
-        if outputs > 1:  # blocks beside the diagonal need all of it
-            _fill_lower(signal)
-        _accumulate(gram, _upper_gram(delta.reshape(outputs * samples, -1)), signal)
+    gram = _upper_gram(sweep, biases)
     if not np.isfinite(np.trace(gram)):  # no entry is larger than those on the diagonal
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
@@ -120,32 +118,72 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     return gram
 
 
-def _upper_gram(x: NDArray[np.float64], *, scale: float = 1.0, constant: float = 0.0) -> NDArray[np.float64]:
-    """Return the upper triangle of ``scale * x @ x.T + constant``, in Fortran order.
+def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
+    """Return the upper triangle of F* before the normalisation of the outputs, in Fortran order."""
+    samples, outputs = sweep.outputs.shape
+    constant = 1 / samples if biases else 0.0
+    # zeros, as tiles on the diagonal take some of the other triangle along
+    signal, overlap = (np.zeros((samples, samples), dtype=sweep.outputs.dtype, order="F") for _ in range(2))
+    # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
+    _square(sweep.h[-1], signal, scale=1 / samples, constant=constant)
+    if outputs == 1:
+        gram, signal = signal, np.zeros_like(signal)
+    else:
+        gram = np.zeros((outputs * samples,) * 2, dtype=signal.dtype, order="F")
+        for rows in _blocks(outputs, samples):
+            gram[rows, rows] = signal
+    for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
+        if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
+            gram = _add_all_samples(gram, delta, h)
+            continue
+        _square(h, signal, scale=1 / samples, constant=constant)
+        if outputs > 1:  # blocks beside the diagonal need all of it
+            _fill_lower(signal)
+        # one block at a time, which needs no second matrix of this size and is multiplied while it is at hand
+        for right, columns in enumerate(_blocks(outputs, samples)):
+            for left, rows in enumerate(_blocks(right, samples)):
+                _product(delta[left], delta[right], overlap)
+                _accumulate(gram[rows, columns], overlap, signal)
+            _square(delta[right], overlap)
+            _accumulate(gram[columns, columns], overlap, signal, upper=True)
+    return gram
+
+
+def _blocks(outputs: int, samples: int) -> list[slice]:
+    return [slice(k * samples, (k + 1) * samples) for k in range(outputs)]
+
+
+def _square(x: NDArray[np.float64], into: NDArray[np.float64], *, scale: float = 1.0, constant: float = 0.0) -> None:
+    """Put the upper triangle of ``scale * x @ x.T + constant`` into a matrix in Fortran order.
 
     One BLAS call; ``x @ x.T`` makes the same one, and then spends a pass over memory on the other triangle.
     """
-    start = np.full((len(x), len(x)), constant, order="F")
-    return np.asarray(blas.dsyrk(scale, x.T, beta=1.0, c=start, trans=1, overwrite_c=1))
+    syrk = get_blas_funcs("syrk", (x,))
+    if constant:
+        into.fill(constant)
+    syrk(scale, x.T, beta=1.0 if constant else 0.0, c=into, trans=1, overwrite_c=1)
 
 
-def _accumulate(gram: NDArray[np.float64], overlap: NDArray[np.float64], signal: NDArray[np.float64]) -> None:
-    """Add ``overlap * signal`` to the upper triangle, every T x T block with the same signal; ``overlap`` is used up.
+def _product(x: NDArray[np.float64], y: NDArray[np.float64], into: NDArray[np.float64]) -> None:
+    """Put ``x @ y.T`` into a matrix in Fortran order."""
+    gemm = get_blas_funcs("gemm", (x,))
+    gemm(1.0, x.T, y.T, c=into, trans_a=1, overwrite_c=1)
+
+
+def _accumulate(
+    block: NDArray[np.float64], overlap: NDArray[np.float64], signal: NDArray[np.float64], *, upper: bool = False
+) -> None:
+    """Add ``overlap * signal`` to a T x T block, or to its upper triangle; ``overlap`` is used up.
 
     This costs memory traffic, not arithmetic: it goes a few columns at a time, which stay in the cache, and leaves out
     the lower triangle.
     """
-    samples = len(signal)
-    for right in range(len(gram) // samples):
-        for start in range(0, samples, _TILE):
-            stop = min(start + _TILE, samples)
-            columns = slice(right * samples + start, right * samples + stop)
-            for left in range(right + 1):
-                depth = stop if left == right else samples
-                rows = slice(left * samples, left * samples + depth)
-                part = overlap[rows, columns]
-                part *= signal[:depth, start:stop]
-                gram[rows, columns] += part
+    for start in range(0, len(block), _TILE):
+        columns = slice(start, start + _TILE)
+        rows = slice(start + _TILE if upper else None)
+        part = overlap[rows, columns]
+        part *= signal[rows, columns]
+        block[rows, columns] += part
 
 
 def _add_all_samples(
@@ -159,10 +197,11 @@ def _add_all_samples(
     """
     outputs, samples, _, units = delta.shape
     factor = np.linalg.qr(h.T, mode="r")
-    step = max(1, _SLAB // (outputs * samples * len(factor)))
+    syrk = get_blas_funcs("syrk", (gram,))
+    step = max(1, SLAB // (outputs * samples * len(factor)))
     for start in range(0, units, step):
         gradients = (factor @ delta[..., start : start + step]).reshape(outputs * samples, -1)
-        gram = blas.dsyrk(1 / samples, gradients.T, beta=1.0, c=gram, trans=1, overwrite_c=1)
+        gram = syrk(1 / samples, gradients.T, beta=1.0, c=gram, trans=1, overwrite_c=1)
     return gram
 
 

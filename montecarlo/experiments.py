@@ -8,14 +8,15 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from meanfield import Eigenspace, EigenvalueStatistics, Network, OrderParameters, OutputNormalization, ParameterError
-from meanfield.errors import require_integer
+from meanfield.errors import require_choice, require_integer
 
 from .dual import MEMORY_LIMIT, gram_memory, require_memory
+from .eigenvalue_method import EigenvalueMethod, choose_method
 from .last_layer import require_plain_outputs
 from .network import sample_inputs, sample_network
 from .normalize import require_normalisable
 from .order_parameters import measure_order_parameters
-from .propagate import Sweep, propagate, sweep_memory
+from .propagate import Sweep, propagate, require_precision, sweep_memory
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
 
 Record_co = TypeVar("Record_co", covariant=True)
@@ -43,11 +44,15 @@ class EigenvalueExperiment:
         Whether the bias parameters are part of F.
     memory_limit : float
         GiB that one member may take, with its dual Gram, weights and sweep.
+    method : EigenvalueMethod
+        Whether the dual Gram is formed: as for :func:`choose_method`. What "auto" chose is in ``solver``.
+    dtype : str
+        "float64", or "float32", which halves memory and time: see :func:`propagate` for its errors.
 
     Raises
     ------
     ParameterError
-        At construction, for numbers out of range and for a member that would not fit.
+        At construction, for numbers out of range and for a member that would not fit; it says what would need less.
 
     Examples
     --------
@@ -56,6 +61,10 @@ class EigenvalueExperiment:
     >>> member = EigenvalueExperiment(network, width=50, samples=20).run(np.random.default_rng(0))
     >>> member.parameters
     5151.0
+    >>> from dataclasses import replace
+    >>> wide = replace(network, outputs=10)
+    >>> print(*(EigenvalueExperiment(wide, width=1000, samples=samples).solver for samples in (1000, 5000)))
+    dense matrix-free
     """
 
     network: Network
@@ -64,15 +73,34 @@ class EigenvalueExperiment:
     _: KW_ONLY
     biases: bool = True
     memory_limit: float = MEMORY_LIMIT
+    method: EigenvalueMethod | str = EigenvalueMethod.AUTO
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples)
-        _require_memory_of_gram(self.network, self.width, self.samples, self.memory_limit)
+        _validate(self.network, self.width, self.samples, self.dtype)
+        object.__setattr__(self, "method", require_choice("method", self.method, EigenvalueMethod))
+        self._choose()
+
+    @property
+    def solver(self) -> EigenvalueMethod:
+        """DENSE or MATRIX_FREE: the method, or what "auto" chose."""
+        return self._choose()
+
+    def _choose(self) -> EigenvalueMethod:
+        return choose_method(
+            self.network,
+            width=self.width,
+            samples=self.samples,
+            method=self.method,
+            dtype=self.dtype,
+            memory_limit=self.memory_limit,
+            other=sweep_memory(self.network, self.width, self.samples, dtype=self.dtype),
+        )
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
-        sweep = _sweep(self.network, self.width, self.samples, rng)
-        return measure_eigenvalues(sweep, biases=self.biases, memory_limit=self.memory_limit)
+        sweep = _sweep(self.network, self.width, self.samples, rng, self.dtype)
+        return measure_eigenvalues(sweep, biases=self.biases, memory_limit=self.memory_limit, method=self.solver)
 
 
 @dataclass(frozen=True)
@@ -83,7 +111,7 @@ class EigenspaceExperiment:
     ----------
     network : Network
         With outputs as they are.
-    width, samples, biases, memory_limit
+    width, samples, biases, memory_limit, dtype
         As for :class:`EigenvalueExperiment`.
 
     Raises
@@ -108,15 +136,25 @@ class EigenspaceExperiment:
     _: KW_ONLY
     biases: bool = True
     memory_limit: float = MEMORY_LIMIT
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples)
+        _validate(self.network, self.width, self.samples, self.dtype)
         require_plain_outputs(self.network.output_normalization, "Theorem 3.1")
-        _require_memory_of_gram(self.network, self.width, self.samples, self.memory_limit)
+        gram = gram_memory(
+            outputs=self.network.outputs,
+            samples=self.samples,
+            hidden=self.network.hidden_normalization,
+            dtype=self.dtype,
+        )
+        # the dense eigensolver works on a copy of the Gram
+        copy = gram_memory(outputs=self.network.outputs, samples=self.samples, dtype=self.dtype)
+        sweep = sweep_memory(self.network, self.width, self.samples, dtype=self.dtype)
+        require_memory(sweep + gram + copy, self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> Eigenspace:
         """Run one member."""
-        sweep = _sweep(self.network, self.width, self.samples, rng)
+        sweep = _sweep(self.network, self.width, self.samples, rng, self.dtype)
         return measure_eigenspace(sweep, biases=self.biases, memory_limit=self.memory_limit)
 
 
@@ -128,7 +166,7 @@ class LastLayerExperiment:
     ----------
     network : Network
         With outputs as they are.
-    width, samples, biases, memory_limit
+    width, samples, biases, memory_limit, dtype
         As for :class:`EigenvalueExperiment`.
 
     Raises
@@ -152,15 +190,18 @@ class LastLayerExperiment:
     _: KW_ONLY
     biases: bool = True
     memory_limit: float = MEMORY_LIMIT
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples)
+        _validate(self.network, self.width, self.samples, self.dtype)
         require_plain_outputs(self.network.output_normalization, "the last layer's block of Theorem 3.4")
-        _require_memory_of_gram(self.network, self.width, self.samples, self.memory_limit)
+        gram = gram_memory(outputs=1, samples=self.samples, dtype=self.dtype)
+        sweep = sweep_memory(self.network, self.width, self.samples, dtype=self.dtype)
+        require_memory(sweep + gram, self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
-        return measure_last_layer(_sweep(self.network, self.width, self.samples, rng), biases=self.biases)
+        return measure_last_layer(_sweep(self.network, self.width, self.samples, rng, self.dtype), biases=self.biases)
 
 
 @dataclass(frozen=True)
@@ -174,6 +215,8 @@ class OrderParameterExperiment:
         M >= 1 and T >= 2.
     memory_limit : float
         GiB that one member may take.
+    dtype : str
+        "float64" or "float32".
 
     Examples
     --------
@@ -188,31 +231,29 @@ class OrderParameterExperiment:
     samples: int
     _: KW_ONLY
     memory_limit: float = MEMORY_LIMIT
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples)
+        _validate(self.network, self.width, self.samples, self.dtype)
         require_integer("samples", self.samples, at_least=2)
-        require_memory(sweep_memory(self.network, self.width, self.samples), self.memory_limit)
+        require_memory(sweep_memory(self.network, self.width, self.samples, dtype=self.dtype), self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> OrderParameters:
         """Run one member."""
-        return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng))
+        return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng, self.dtype))
 
 
-def _validate(network: Network, width: int, samples: int) -> None:
+def _validate(network: Network, width: int, samples: int, dtype: str) -> None:
     if not isinstance(network, Network):
         raise ParameterError("network", "a meanfield.Network", repr(network))
     widths = network.widths(width)
     # one sample has nothing left after mean subtraction
     least = 2 if network.output_normalization is OutputNormalization.MEAN else 1
     require_normalisable(network, widths, require_integer("samples", samples, at_least=least))
+    require_precision(dtype)
 
 
-def _require_memory_of_gram(network: Network, width: int, samples: int, memory_limit: float) -> None:
-    gram = gram_memory(outputs=network.outputs, samples=samples, hidden=network.hidden_normalization)
-    require_memory(gram + sweep_memory(network, width, samples), memory_limit)
-
-
-def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator) -> Sweep:
+def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator, dtype: str) -> Sweep:
     finite_network = sample_network(network, width=width, rng=rng)
-    return propagate(finite_network, sample_inputs(network, width=width, samples=samples, rng=rng))
+    inputs = sample_inputs(network, width=width, samples=samples, rng=rng)
+    return propagate(finite_network, inputs, dtype=dtype)

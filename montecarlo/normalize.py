@@ -17,8 +17,8 @@ from meanfield import HiddenNormalization, Network, OutputNormalization, Paramet
 SAMPLES, UNITS = -2, -1
 """The axes of batch normalisation and mean subtraction, and of layer normalisation."""
 
-_NO_SPREAD = 2.0**-48
-"""A standard deviation below this, relative to the largest value, is rounding: no digit of it is left."""
+_NO_SPREAD = 16
+"""A standard deviation below so many roundings, relative to the largest value, has no digit left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,7 @@ class Normalised:
                 along = product.mean(axis=self.axis, keepdims=True)
                 part -= np.multiply(self.values, along, out=product)
                 part /= self.deviation
+                del product  # or it is there beside the next
         return gradient
 
 
@@ -120,7 +121,7 @@ def standardise(x: NDArray[np.float64], axis: int, *, what: str = "layer") -> No
         )
     centred = x - x.mean(axis=axis, keepdims=True)
     scale = np.abs(centred).max(axis=axis, keepdims=True)  # so that no square overflows or vanishes
-    flat = scale <= _NO_SPREAD * np.abs(x).max(axis=axis, keepdims=True)
+    flat = scale <= _NO_SPREAD * np.finfo(x.dtype).eps * np.abs(x).max(axis=axis, keepdims=True)
     if flat.any():
         first = int(np.flatnonzero(flat)[0])
         over = (

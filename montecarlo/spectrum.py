@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.linalg import get_blas_funcs
 from scipy.sparse import linalg as sparse_linalg
 
-from meanfield import AssumptionError, Bounds, Eigenspace, EigenvalueStatistics, OutputNormalization, ReadoutScales
+from meanfield import (
+    AssumptionError,
+    Bounds,
+    Eigenspace,
+    EigenvalueStatistics,
+    OutputNormalization,
+    ReadoutScales,
+)
 
 from .dual import MEMORY_LIMIT, dual_gram
+from .dual_operator import dual_operator
+from .dual_tiles import dual_moments, sum_of_squares
+from .eigenvalue_method import EigenvalueMethod, choose_method
 from .last_layer import last_layer_gram, require_plain_outputs
 from .propagate import Sweep
 
 _DENSE = 200
 """Up to this size the dense eigensolver is faster than Lanczos iterations."""
 
-_ZERO = float(np.finfo(np.float64).eps)
-"""An eigenvalue below this times the size, relative to the largest, is zero."""
+_MANY_OUTPUTS, _MANY_ROWS = 8, 3200
+"""From so many outputs and rows of the Gram on, lambda_max alone takes less time without the Gram."""
 
 
 def measure_eigenvalues(
-    sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT
+    sweep: Sweep,
+    *,
+    biases: bool = True,
+    memory_limit: float = MEMORY_LIMIT,
+    method: EigenvalueMethod | str = EigenvalueMethod.AUTO,
 ) -> EigenvalueStatistics:
     """Measure the mean, the second moment and the largest eigenvalue of the Fisher information of a finite network.
 
     Parameters
     ----------
     sweep, biases, memory_limit
-        As for :func:`dual_gram`, which is formed here.
+        As for :func:`dual_gram`.
+    method : EigenvalueMethod
+        Whether the Gram is formed; :func:`choose_method` tells what "auto" does. Both give the same to rounding.
 
     Returns
     -------
     EigenvalueStatistics
         The record that the theory fills, with lambda_max in ``prediction`` and as both ends of ``largest``; P counts
         the weights, and the biases if they are part of F. Behind batch or layer normalisation of the outputs
-        ``readout`` has this network's own scales. Accurate to rounding.
+        ``readout`` has this network's own scales. Accurate to rounding in the precision of the sweep.
+
+    Raises
+    ------
+    ParameterError
+        If that would take more memory than the limit; nothing is allocated before.
+    ArithmeticError
+        If a gradient overflows.
 
     Equations: (S.3), (S.23), (S.34), (S.53)
 
@@ -48,11 +75,51 @@ def measure_eigenvalues(
     >>> measured.prediction, measured.mean, measured.parameters
     (23.0, 5.75, 4.0)
     """
-    gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
     finite = sweep.finite_network
     divides = finite.network.output_normalization in (OutputNormalization.BATCH, OutputNormalization.LAYER)
     readout = ReadoutScales.from_outputs(sweep.u[-1]) if divides else None
-    return _statistics(gram, copies=1, parameters=finite.parameters(biases=biases), readout=readout)
+    parameters = finite.parameters(biases=biases)
+    if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
+        gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
+        return _statistics(*_moments(gram), largest_eigenvalue(gram), parameters, readout)
+    trace, squares = dual_moments(sweep, biases=biases)
+    # no eigenvalue is negative: only the zero matrix has a trace of zero
+    largest = largest_eigenvalue(dual_operator(sweep, biases=biases)) if trace else 0.0
+    return _statistics(trace, squares, largest, parameters, readout)
+
+
+def measure_largest(
+    sweep: Sweep,
+    *,
+    biases: bool = True,
+    memory_limit: float = MEMORY_LIMIT,
+    method: EigenvalueMethod | str = EigenvalueMethod.AUTO,
+) -> float:
+    """Measure lambda_max alone: with many outputs this needs far less time than the moments do.
+
+    Parameters
+    ----------
+    sweep, biases, memory_limit, method
+        As for :func:`measure_eigenvalues`; "auto" forms the Gram if it fits, unless C >= 8 and C T >= 3200.
+
+    Returns
+    -------
+    float
+        Accurate to rounding in the precision of the sweep.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    >>> measure_largest(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
+    23.0
+    """
+    many = sweep.outputs.shape[1] >= _MANY_OUTPUTS and sweep.outputs.size >= _MANY_ROWS
+    if method == EigenvalueMethod.AUTO and many:
+        method = EigenvalueMethod.MATRIX_FREE
+    if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
+        return largest_eigenvalue(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
+    return largest_eigenvalue(dual_operator(sweep, biases=biases))
 
 
 def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatistics:
@@ -86,7 +153,9 @@ def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatis
     """
     outputs = sweep.outputs.shape[1]
     parameters = outputs * (sweep.h[-1].shape[1] + (1 if biases else 0))
-    return _statistics(last_layer_gram(sweep, biases=biases), copies=outputs, parameters=parameters)
+    gram = last_layer_gram(sweep, biases=biases)
+    trace, squares = _moments(gram)
+    return _statistics(outputs * trace, outputs * squares, largest_eigenvalue(gram), parameters)
 
 
 def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> Eigenspace:
@@ -136,7 +205,7 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     nu = np.kron(np.eye(outputs), np.full((samples, 1), samples**-0.5))
     # Dense: Lanczos iterations may miss copies of a degenerate eigenvalue
     eigenvalues, w = linalg.eigh(gram, subset_by_index=(size - outputs, size - 1))
-    if eigenvalues[0] <= _ZERO * size * eigenvalues[-1]:
+    if eigenvalues[0] <= np.finfo(gram.dtype).eps * size * eigenvalues[-1]:
         raise AssumptionError(f"Theorem 3.1 needs {outputs} positive eigenvalues, and F has fewer")
     # N = R nu is orthonormalised by N'N = nu' F* nu = S S'; the cosines are S^-1 N' R w/sqrt(lambda), R'R w = lambda w
     products = nu.T @ gram @ nu
@@ -152,14 +221,30 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     )
 
 
+def _method_for(sweep: Sweep, method: EigenvalueMethod | str, memory_limit: float) -> EigenvalueMethod:
+    finite = sweep.finite_network
+    # the widths of this network itself, which need not be those of its width ratios
+    return choose_method(
+        replace(finite.network, width_ratios=finite.widths[:-1]),
+        width=1,
+        samples=sweep.samples,
+        method=method,
+        dtype=sweep.outputs.dtype,
+        memory_limit=memory_limit,
+    )
+
+
+def _moments(gram: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the trace and the sum of the squares of a Gram."""
+    return float(np.trace(gram, dtype=np.float64)), sum_of_squares(gram[:, None])
+
+
 def _statistics(
-    gram: NDArray[np.float64], *, copies: int, parameters: int, readout: ReadoutScales | None = None
+    trace: float, squares: float, largest: float, parameters: int, readout: ReadoutScales | None = None
 ) -> EigenvalueStatistics:
-    """Return the statistics of a block diagonal matrix of so many copies of a Gram."""
-    largest = _largest(gram)
     return EigenvalueStatistics(
-        mean=copies * float(np.trace(gram)) / parameters,
-        second_moment=copies * float(np.vdot(gram, gram)) / parameters,
+        mean=trace / parameters,
+        second_moment=squares / parameters,
         parameters=float(parameters),
         largest=Bounds(largest, largest),
         prediction=largest,
@@ -168,10 +253,22 @@ def _statistics(
     )
 
 
-def _largest(gram: NDArray[np.float64]) -> float:
+def largest_eigenvalue(gram: NDArray[np.float64] | sparse_linalg.LinearOperator) -> float:
     """Return the largest eigenvalue."""
-    size = len(gram)
-    if size > _DENSE and gram.any():
-        start = np.random.default_rng(0).standard_normal(size)  # fixed: the same matrix gives the same bits
-        return float(sparse_linalg.eigsh(gram, k=1, which="LA", v0=start, tol=0, return_eigenvectors=False)[0])
-    return float(linalg.eigh(gram, eigvals_only=True, subset_by_index=(size - 1, size - 1))[0])
+    size = gram.shape[0]
+    # a fixed start: the same matrix gives the same bits
+    start: NDArray[np.float64] = np.random.default_rng(0).standard_normal((size,)).astype(gram.dtype)
+    product = gram @ start
+    if not np.isfinite(product).all():
+        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
+    if size > _DENSE and product.any():
+        operator = _symmetric(gram) if isinstance(gram, np.ndarray) else gram
+        return float(sparse_linalg.eigsh(operator, k=1, which="LA", v0=start, tol=0, return_eigenvectors=False)[0])
+    matrix = gram if isinstance(gram, np.ndarray) else gram @ np.eye(size, dtype=gram.dtype)
+    return float(linalg.eigh(matrix, eigvals_only=True, subset_by_index=(size - 1, size - 1))[0])
+
+
+def _symmetric(gram: NDArray[np.float64]) -> sparse_linalg.LinearOperator:
+    """Return a Gram as an operator that reads one triangle of it: half the memory traffic of ``gram @ v``."""
+    symv = get_blas_funcs("symv", (gram,))
+    return sparse_linalg.LinearOperator(gram.shape, matvec=partial(symv, 1.0, gram.T), dtype=gram.dtype)

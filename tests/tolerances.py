@@ -39,3 +39,9 @@ NUMERICAL_SLOPE = 2e-12
 
 ORACLE = 1e-14
 """Of integrals of random functions by a dense rule in double precision, relative to the size of the parts."""
+
+TWO_ROUTES = 1e-12
+"""Of a Gram, its moments and largest eigenvalue with the matrix and without, relative: some thousand roundings."""
+
+SINGLE = 3e-5
+"""Of measurements in float32, relative: 250 roundings of a Gram whose largest part normalised outputs take out."""

@@ -1,0 +1,131 @@
+"""The dual Gram F* as a map of vectors, without the matrix: two matrix products for every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy.sparse.linalg import LinearOperator
+
+from meanfield import HiddenNormalization, Network
+
+from .normalize import Normalised, normalise_outputs
+from .propagate import Sweep
+
+LANCZOS_VECTORS = 20
+"""How many vectors of length C T the iterations hold."""
+
+
+def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
+    """Return F* as an operator: what :func:`dual_gram` returns, but v -> F* v is all that it can do.
+
+        (F* v)_k(s) = (1/T) sum_l delta^l_k(s) . [sum_t W^l(t) (h^{l-1}(t) . h^{l-1}(s) + 1)],
+
+        W^l(t) = sum_k' v_k'(t) delta^l_k'(t),
+
+    between the projectors of the outputs' normalisation: R v, which has P entries, is never formed for more than one
+    layer, and neither are the C T x C T products.
+
+    Parameters
+    ----------
+    sweep, biases
+        As for :func:`dual_gram`, with any of the twelve normalisations.
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator of shape (C T, C T)
+        Symmetric, positive semi-definite; of the precision of the sweep. It costs two products of a T x M_l matrix with
+        one of min(T, M_{l-1}) columns for each layer, whatever C, and two passes over the gradients.
+
+    Notes
+    -----
+    With batch normalisation in the hidden layers W^l(a) = sum_{k',t} v_k'(t) delta^l_k'(t; a), and the scalar product
+    with delta^l_k(s; a) is summed over a as well.
+
+    Equations: (S.2), (S.3)
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    >>> sweep = mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]])
+    >>> dual_operator(sweep) @ [2.0]
+    array([46.])
+    """
+    choice = sweep.finite_network.network.output_normalization
+    return _symmetric(partial(_apply, _signals(sweep, biases), sweep, normalise_outputs(sweep.u[-1], choice)), sweep)
+
+
+def plain_dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
+    """Return F* of the outputs u^L, before their normalisation."""
+    return _symmetric(partial(_apply, _signals(sweep, biases), sweep, Normalised(sweep.u[-1])), sweep)
+
+
+def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:
+    """Return how many GiB :func:`dual_operator` and the iterations for its largest eigenvalue take.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
+    >>> round(operator_memory(network, 1000, 10_000), 3)
+    0.174
+    """
+    widths = network.widths(width)
+    kernels = sum(samples**2 for below in widths[:-1] if samples <= below)
+    parts = max(2 * samples * here + below * here for below, here in pairwise(widths))
+    vectors = (LANCZOS_VECTORS + 4) * network.outputs * samples
+    return np.dtype(dtype).itemsize * (kernels + parts + vectors) / 2**30
+
+
+Signal = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _symmetric(product: Signal, sweep: Sweep) -> LinearOperator:
+    size = sweep.outputs.size
+    return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=sweep.outputs.dtype)
+
+
+def _apply(signals: list[Signal], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return F* v."""
+    samples, outputs = sweep.outputs.shape
+    batch = sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
+    at_outputs = np.array(v.reshape(outputs, samples).T, dtype=sweep.outputs.dtype)  # v_k(t) as (t, k)
+    at_outputs = of_outputs.adjoint(at_outputs[None])[0]
+    total = signals[-1](at_outputs)  # delta^L is the identity
+    for signal, delta in zip(signals, sweep.delta[:-1], strict=False):
+        if batch:
+            rows = delta.reshape(outputs * samples, -1)  # (k, t), and (a, i)
+            gathered = (at_outputs.T.reshape(-1) @ rows).reshape(samples, -1)
+            total += (rows @ signal(gathered).reshape(-1)).reshape(outputs, samples).T
+        else:
+            by_sample = delta.transpose(1, 0, 2)
+            gathered = np.matmul(at_outputs[:, None, :], by_sample)[:, 0]
+            total += np.matmul(by_sample, signal(gathered)[:, :, None])[:, :, 0]
+    projected: NDArray[np.float64] = of_outputs.adjoint(total[None])[0]
+    return projected.T.reshape(-1)
+
+
+def _signals(sweep: Sweep, biases: bool) -> list[Signal]:
+    """Return, for every layer, the map w -> (1/T) (h h' + 11') w of matrices with a row for every sample."""
+    depth, network = len(sweep.h), sweep.finite_network.network
+    signals: list[Signal] = []
+    for layer, h in enumerate(sweep.h):
+        # a shift of a whole batch is taken out again: no share of the biases
+        shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)
+        kernel = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
+        signals.append(partial(_signal, h, kernel, shift))
+    return signals
+
+
+def _signal(
+    h: NDArray[np.float64], kernel: NDArray[np.float64] | None, shift: bool, w: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = kernel @ w if kernel is not None else h @ (h.T @ w)
+    if shift:
+        result += w.sum(axis=0)
+    result /= len(h)
+    return result

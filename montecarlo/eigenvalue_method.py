@@ -1,0 +1,107 @@
+"""How eigenvalues are measured: with the dual Gram, or without it where it would not fit. The choice can be asked."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from meanfield import Network
+from meanfield.errors import require_choice
+
+from .dual import MEMORY_LIMIT, gram_memory, require_memory
+from .dual_operator import operator_memory
+from .dual_tiles import tiles_memory
+
+
+class EigenvalueMethod(StrEnum):
+    """How the eigenvalues of the dual Gram are measured."""
+
+    AUTO = "auto"
+    """DENSE if it fits into the memory, else MATRIX_FREE."""
+    DENSE = "dense"
+    """The C T x C T Gram is formed."""
+    MATRIX_FREE = "matrix-free"
+    """lambda_max by Lanczos iterations with the Gram as an operator, moments from its tiles."""
+
+
+def eigenvalue_memory(
+    network: Network,
+    *,
+    width: int,
+    samples: int,
+    method: EigenvalueMethod | str,
+    dtype: DTypeLike = np.float64,
+) -> float:
+    """Return how many GiB :func:`measure_eigenvalues` takes besides the sweep.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
+    >>> [round(eigenvalue_memory(network, width=1000, samples=10_000, method=way), 2) for way in EigenvalueMethod]
+    [0.17, 81.96, 0.17]
+    """
+    if method == EigenvalueMethod.DENSE:
+        hidden = network.hidden_normalization
+        return gram_memory(outputs=network.outputs, samples=samples, hidden=hidden, dtype=dtype)
+    free = max(f(network, width, samples, dtype=dtype) for f in (operator_memory, tiles_memory))
+    if method == EigenvalueMethod.MATRIX_FREE:
+        return free
+    return min(free, eigenvalue_memory(network, width=width, samples=samples, method="dense", dtype=dtype))
+
+
+def choose_method(
+    network: Network,
+    *,
+    width: int,
+    samples: int,
+    method: EigenvalueMethod | str = EigenvalueMethod.AUTO,
+    dtype: DTypeLike = np.float64,
+    memory_limit: float = MEMORY_LIMIT,
+    other: float = 0.0,
+) -> EigenvalueMethod:
+    """Return how eigenvalues are measured: densely where that fits, unless the method is given.
+
+    The moments take all the products of the Gram either way, so that forming it costs no time.
+
+    Parameters
+    ----------
+    network, width, samples
+        As for :class:`EigenvalueExperiment`.
+    method : EigenvalueMethod
+        DENSE and MATRIX_FREE return themselves, if they fit.
+    dtype : numpy.float64 or numpy.float32
+    memory_limit : float
+        GiB.
+    other : float
+        GiB of it that are used otherwise.
+
+    Raises
+    ------
+    ParameterError
+        If that does not fit into the memory; it says what would need less.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
+    >>> [str(choose_method(network, width=1000, samples=samples)) for samples in (1000, 10_000)]
+    ['dense', 'matrix-free']
+    """
+    method = require_choice("method", method, EigenvalueMethod)
+    dense, free = EigenvalueMethod.DENSE, EigenvalueMethod.MATRIX_FREE
+
+    def needed(method: EigenvalueMethod, dtype: DTypeLike = dtype) -> float:
+        return other + eigenvalue_memory(network, width=width, samples=samples, method=method, dtype=dtype)
+
+    if method is EigenvalueMethod.AUTO:
+        method = dense if needed(dense) <= memory_limit else free
+    less = []
+    if method is dense and needed(free) < needed(dense):
+        less.append(f"method matrix-free: {needed(free):.3g} GiB")
+    if np.dtype(dtype) == np.float64:
+        less.append(f"dtype float32: {needed(method) / 2:.3g} GiB")
+    require_memory(needed(method), memory_limit, advice=f" ({', '.join(less)})" if less else "")
+    return method

@@ -1,0 +1,253 @@
+"""The dual Gram without the Gram: as an operator, its moments from tiles, its largest eigenvalue, and float32."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import oracles
+import pytest
+from problems import RELU, TANH
+from tolerances import DIFFERENCES, SINGLE, TWO_ROUTES
+
+import meanfield as mf
+import montecarlo as mc
+from montecarlo import dual_tiles
+from montecarlo.dual_operator import operator_memory
+from montecarlo.dual_tiles import dual_moments, tiles_memory
+from montecarlo.eigenvalue_method import eigenvalue_memory
+from montecarlo.propagate import sweep_memory
+
+TWELVE = [(hidden, output) for hidden in ("none", "batch", "layer") for output in ("none", "mean", "batch", "layer")]
+
+
+def member(
+    network: mf.Network, *, width: int = 12, samples: int = 9, seed: int = 5, dtype: str = "float64"
+) -> mc.Sweep:
+    rng = np.random.default_rng(seed)
+    finite = mc.sample_network(network, width=width, rng=rng)
+    return mc.propagate(finite, mc.sample_inputs(network, width=width, samples=samples, rng=rng), dtype=dtype)
+
+
+def mixed(hidden: str, output: str, outputs: int) -> mf.Network:
+    """Layers narrower and wider than there are samples: both orders of the two products."""
+    return mf.Network(
+        activations=[mf.tanh, mf.erf, mf.relu],
+        width_ratios=[1, 0.5, 2, 0.6],
+        weight_variance=[2, 1.5, 1, 3],
+        bias_variance=0.3,
+        outputs=outputs,
+    ).normalized(hidden=hidden, output=output)
+
+
+@pytest.mark.parametrize(("hidden", "output"), TWELVE)
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("samples", [3, 9, 40])
+def test_operator_and_tiles_against_the_gram(
+    hidden: str, output: str, outputs: int, biases: bool, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dual_tiles, "_TILE", 13)  # several tiles, the last of them smaller
+    sweep = member(mixed(hidden, output, 3 if output == "layer" else outputs), samples=samples)
+    gram = mc.dual_gram(sweep, biases=biases)
+    operator = mc.dual_operator(sweep, biases=biases)
+    plain = mc.dual_gram(member(mixed(hidden, "none", sweep.outputs.shape[1]), samples=samples), biases=biases)
+    scale = max(np.abs(gram).max(), TWO_ROUTES * np.abs(plain).max())
+    np.testing.assert_allclose(operator @ np.eye(len(gram)), gram, rtol=0, atol=TWO_ROUTES * scale)
+    trace, squares = dual_moments(sweep, biases=biases)
+    assert trace == pytest.approx(np.trace(gram), rel=TWO_ROUTES)
+    assert squares == pytest.approx(np.sum(gram**2), rel=TWO_ROUTES)
+
+
+@pytest.mark.parametrize("output", ["none", "mean"])
+def test_operator_against_the_explicit_gradients(output: str) -> None:
+    """Independent of the Gram: R'R v with R by finite differences, mean subtracted over the samples."""
+    sweep = member(mixed("none", output, 3), samples=6)
+    r = oracles.gradients(sweep.finite_network, sweep.h[0])
+    v = np.random.default_rng(0).standard_normal((r.shape[1],))
+    expected = r.T @ (r @ v)
+    np.testing.assert_allclose(mc.dual_operator(sweep) @ v, expected, atol=DIFFERENCES * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("hidden", "output"), [pair for pair in TWELVE if pair[0] != "batch"])
+@pytest.mark.parametrize(("outputs", "samples"), [(1, 330), (3, 110)])
+def test_largest_eigenvalue_by_both_methods(hidden: str, output: str, outputs: int, samples: int) -> None:
+    """More than 200 rows: Lanczos iterations, with the Gram and without it, against the dense solver."""
+    sweep = member(mixed(hidden, output, 3 if output == "layer" else outputs), width=60, samples=samples)
+    exact = np.linalg.eigvalsh(mc.dual_gram(sweep))[-1]
+    for method in ("dense", "matrix-free"):
+        measured = mc.measure_eigenvalues(sweep, method=method)
+        assert measured.prediction == pytest.approx(exact, rel=TWO_ROUTES)
+        assert mc.measure_largest(sweep, method=method) == measured.prediction
+
+
+def test_both_methods_with_batch_normalisation() -> None:
+    sweep = member(mixed("batch", "batch", 4), width=20, samples=60)
+    dense, free = (mc.measure_eigenvalues(sweep, method=method) for method in ("dense", "matrix-free"))
+    assert dense.prediction == pytest.approx(np.linalg.eigvalsh(mc.dual_gram(sweep))[-1], rel=TWO_ROUTES)
+    for key in ("mean", "second_moment", "prediction", "parameters"):
+        assert getattr(free, key) == pytest.approx(getattr(dense, key), rel=TWO_ROUTES)
+    assert free.readout == dense.readout
+
+
+def test_degenerate_largest_eigenvalue() -> None:
+    """A linear network whose last weights are orthonormal has F* = I_C x K: every eigenvalue 30 times."""
+    network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0, outputs=30)
+    rng = np.random.default_rng(0)
+    orthonormal = np.linalg.qr(rng.standard_normal((40, 30)))[0].T
+    finite = mc.FiniteNetwork(network, [rng.standard_normal((40, 40)), orthonormal], [np.zeros(40), np.zeros(30)])
+    for inputs in (rng.standard_normal((10, 40)), np.ones((10, 40))):  # and with a single eigenvalue beside zero
+        sweep = mc.propagate(finite, inputs)
+        eigenvalues = np.linalg.eigvalsh(mc.dual_gram(sweep))
+        np.testing.assert_allclose(eigenvalues[-30:], eigenvalues[-1], rtol=TWO_ROUTES)
+        for method in ("dense", "matrix-free"):
+            assert mc.measure_largest(sweep, method=method) == pytest.approx(eigenvalues[-1], rel=TWO_ROUTES)
+
+
+def test_zero_matrices() -> None:
+    relu = replace(RELU, outputs=2)
+    for samples in (5, 300):
+        dead = mc.sample_network(relu, width=10, rng=np.random.default_rng(0))
+        dead = mc.FiniteNetwork(relu, [0 * w for w in dead.weights], dead.biases)
+        for sweep in (
+            mc.propagate(dead, np.zeros((samples, 10))),
+            member(relu.normalized(output="layer"), samples=samples),
+            member(replace(RELU, outputs=150).normalized(output="batch"), samples=2),
+        ):
+            measured = mc.measure_eigenvalues(sweep, biases=False, method="matrix-free")
+            assert (measured.mean, measured.second_moment, measured.prediction) == (0, 0, 0)
+            assert mc.measure_largest(sweep, biases=False, method="matrix-free") == 0
+
+
+def test_one_sample_of_one_output() -> None:
+    sweep = member(RELU, samples=1)
+    assert mc.measure_largest(sweep, method="matrix-free") == pytest.approx(mc.dual_gram(sweep)[0, 0], rel=TWO_ROUTES)
+
+
+def test_gradients_that_overflow() -> None:
+    finite = mc.sample_network(RELU, width=10, rng=np.random.default_rng(0))
+    large = np.ones((4, 10))
+    large[3] = 1e160
+    with np.errstate(all="ignore"):
+        sweep = mc.propagate(finite, large)
+        for measure in (mc.measure_eigenvalues, mc.measure_largest):
+            for method in ("dense", "matrix-free"):
+                with pytest.raises(ArithmeticError, match="gradients are not finite"):
+                    measure(sweep, method=method)
+
+
+@pytest.mark.parametrize(("hidden", "output"), TWELVE)
+def test_single_precision(hidden: str, output: str) -> None:
+    """The same network to rounding: weights are drawn in float64 whatever the precision."""
+    network = TANH.normalized(hidden=hidden, output=output)
+    network = replace(network, outputs=4)
+    double, single = (member(network, width=60, samples=60, dtype=dtype) for dtype in ("float64", "float32"))
+    arrays = [single.outputs, *single.h, *single.u, *single.delta, mc.dual_gram(single)]
+    assert {array.dtype for array in arrays} == {np.dtype("float32")}
+    assert mc.dual_operator(single).dtype == np.float32
+    expected = mc.measure_eigenvalues(double)
+    for method in ("dense", "matrix-free"):
+        measured = mc.measure_eigenvalues(single, method=method)
+        for key in ("mean", "second_moment", "prediction"):
+            assert isinstance(getattr(measured, key), float)
+            error = abs(getattr(measured, key) / getattr(expected, key) - 1)
+            assert 0 < error < SINGLE
+    assert mc.measure_order_parameters(single).activity.same == pytest.approx(
+        mc.measure_order_parameters(double).activity.same, rel=SINGLE
+    )
+    if output == "none":
+        both = [mc.measure_eigenspace(sweep).alignment for sweep in (single, double)]
+        assert both[0] == pytest.approx(both[1], rel=SINGLE)
+        top = [mc.measure_last_layer(sweep).prediction for sweep in (single, double)]
+        assert top[0] == pytest.approx(top[1], rel=SINGLE)
+
+
+def test_spread_lost_in_single_precision() -> None:
+    """What is 1e-6 of the values has digits in float64 and none in float32."""
+    network = mf.Network(
+        activations=[mf.identity], width_ratios=[1, 1], weight_variance=1, output_normalization="batch"
+    )
+    finite = mc.FiniteNetwork(network, [[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    inputs = 1 + 1e-6 * np.arange(3.0)[:, None]
+    assert mc.propagate(finite, inputs).outputs[:, 0] == pytest.approx([-(1.5**0.5), 0, 1.5**0.5], abs=1e-8)
+    with pytest.raises(ArithmeticError, match="no spread"):
+        mc.propagate(finite, inputs, dtype="float32")
+
+
+def test_the_method_is_chosen_and_said() -> None:
+    network = replace(TANH, outputs=10)
+    free = mc.EigenvalueExperiment(network, width=1000, samples=5000)
+    assert (free.method, free.solver) == ("auto", "matrix-free")
+    assert mc.EigenvalueExperiment(network, width=1000, samples=1000).solver == "dense"
+    assert mc.EigenvalueExperiment(network, width=1000, samples=3500, dtype="float32").solver == "dense"
+    assert mc.EigenvalueExperiment(network, width=1000, samples=3500).solver == "matrix-free"
+    assert mc.EigenvalueExperiment(network, width=10, samples=10, method="matrix-free").solver == "matrix-free"
+    message = r"at least the 21\.\d GiB that this needs \(method matrix-free: 1\.\d+ GiB, dtype float32: 10\.\d GiB\)"
+    with pytest.raises(mf.ParameterError, match=message):
+        mc.EigenvalueExperiment(network, width=1000, samples=5000, method="dense")
+    with pytest.raises(mf.ParameterError, match=r"GiB that this needs \(dtype float32: [\d.]+ GiB\), got 1 GiB"):
+        mc.EigenvalueExperiment(network, width=1000, samples=5000, memory_limit=1)
+    with pytest.raises(mf.ParameterError, match="method must be"):
+        mc.EigenvalueExperiment(network, width=10, samples=10, method="lanczos")
+    with pytest.raises(mf.ParameterError, match="dtype must be float64 or float32, got float16"):
+        mc.EigenvalueExperiment(network, width=10, samples=10, dtype="float16")
+
+
+@pytest.mark.parametrize("output", ["none", "mean", "batch", "layer"])
+def test_experiments_take_the_method_that_they_say(output: str) -> None:
+    network = replace(TANH, outputs=4).normalized(output=output)
+    need = sweep_memory(network, 20, 700) + eigenvalue_memory(network, width=20, samples=700, method="matrix-free")
+    dense, free = (mc.EigenvalueExperiment(network, 20, 700, memory_limit=limit) for limit in (1.0, 1.01 * need))
+    assert (dense.solver, free.solver) == ("dense", "matrix-free")
+    first, second = (experiment.run(np.random.default_rng(0)) for experiment in (dense, free))
+    assert first.prediction != second.prediction  # another order of rounding
+    assert first.prediction == pytest.approx(second.prediction, rel=TWO_ROUTES)
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("hidden", "output", "outputs", "width", "samples"),
+    [
+        ("none", "none", 10, 100, 300),
+        ("layer", "mean", 4, 200, 300),
+        ("none", "batch", 10, 100, 200),
+        ("none", "layer", 10, 100, 200),
+        ("none", "mean", 1, 300, 1500),
+        ("batch", "none", 3, 50, 90),
+    ],
+)
+def test_memory_of_every_method_is_predicted(
+    hidden: str, output: str, outputs: int, width: int, samples: int, dtype: str, traced: None
+) -> None:
+    network = replace(TANH, outputs=outputs).normalized(hidden=hidden, output=output)
+    rng = np.random.default_rng(0)
+    finite = mc.sample_network(network, width=width, rng=rng)
+    inputs = mc.sample_inputs(network, width=width, samples=samples, rng=rng)
+    tracemalloc.reset_peak()
+    sweep = mc.propagate(finite, inputs, dtype=dtype)
+    held, peak = tracemalloc.get_traced_memory()
+    assert 0.75 < peak / 2**30 / sweep_memory(network, width, samples, dtype=dtype) < 1.2
+    for method in ("dense", "matrix-free"):
+        tracemalloc.reset_peak()
+        mc.measure_eigenvalues(sweep, method=method)
+        used = (tracemalloc.get_traced_memory()[1] - held) / 2**30
+        predicted = eigenvalue_memory(network, width=width, samples=samples, method=method, dtype=dtype)
+        assert used < 1.2 * predicted, method
+        if hidden != "batch":  # slabs of gradients as for larger ones
+            assert used > 0.4 * predicted, method
+
+
+def test_without_the_gram_memory_grows_with_the_samples_not_their_square() -> None:
+    network = replace(TANH, outputs=10)
+    for memory in (operator_memory, tiles_memory):
+        assert memory(network, 500, 40_000) < 2.2 * memory(network, 500, 20_000)
+    assert mc.gram_memory(outputs=10, samples=40_000) > 1000
