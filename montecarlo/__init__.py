@@ -19,6 +19,8 @@ from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
+from .sweeps import LearningRateExperiment, LearningRateSweep, measure_threshold
+from .training import TrainingRun, train
 
 __all__ = [
     "Comparison",
@@ -28,12 +30,15 @@ __all__ = [
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
+    "LearningRateExperiment",
+    "LearningRateSweep",
     "OrderParameterExperiment",
     "Rate",
     "RateFit",
     "Rates",
     "Row",
     "Sweep",
+    "TrainingRun",
     "__version__",
     "compare",
     "compare_own_scales",
@@ -47,10 +52,12 @@ __all__ = [
     "measure_order_parameters",
     "measure_rates",
     "measure_spread",
+    "measure_threshold",
     "propagate",
     "q_form_gram",
     "q_matrix",
     "run_ensemble",
     "sample_inputs",
     "sample_network",
+    "train",
 ]

@@ -74,14 +74,7 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike) -> Sweep:
     (array([ 7., 13.]), array([3., 3.]))
     """
     network = finite_network.network
-    if np.iscomplexobj(inputs):
-        raise ParameterError("inputs", "real", "complex numbers")
-    h = np.asarray(inputs, dtype=np.float64)
-    if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
-        raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
-    if not np.isfinite(h).all():
-        raise ParameterError("inputs", "finite", "inf or nan")
-    require_normalisable(network, finite_network.widths, len(h))
+    h = require_inputs(finite_network, inputs)
 
     activities, preactivations, normalised = [h], [], []
     for layer, (w, b) in enumerate(zip(finite_network.weights, finite_network.biases, strict=True)):
@@ -108,6 +101,19 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike) -> Sweep:
 
     outputs = normalise_outputs(preactivations[-1], network.output_normalization).values
     return Sweep(finite_network, outputs, tuple(activities), tuple(preactivations), tuple(deltas))
+
+
+def require_inputs(finite_network: FiniteNetwork, inputs: ArrayLike) -> NDArray[np.float64]:
+    """Return the inputs as an array of shape (T, M_0), or raise ParameterError, before any work."""
+    if np.iscomplexobj(inputs):
+        raise ParameterError("inputs", "real", "complex numbers")
+    h = np.asarray(inputs, dtype=np.float64)
+    if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
+        raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
+    if not np.isfinite(h).all():
+        raise ParameterError("inputs", "finite", "inf or nan")
+    require_normalisable(finite_network.network, finite_network.widths, len(h))
+    return h
 
 
 def sweep_memory(network: Network, width: int, samples: int) -> float:
