@@ -17,13 +17,13 @@ import meanfield as mf
 import montecarlo as mc
 from meanfield.records import table
 
-STEPS = 5
+STEPS = 3
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--widths", default="100,400,1000", help="M, separated by commas")
+    parser.add_argument("--widths", default="100,200,400,1000", help="M, separated by commas")
     parser.add_argument("--samples", type=int, default=1000, help="T")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="of BLAS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -20,6 +21,10 @@ Array: TypeAlias = NDArray[np.float64]
 
 EXPLOSION = 1e3
 """The paper's limit: a loss above it has exploded."""
+
+
+_SLAB = 2**14
+"""Entries that an activation is given at once: 128 KiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +136,12 @@ class _Descent:
         self.weights = [np.array(w, order="C") for w in finite_network.weights]
         self.biases = [b.copy() for b in finite_network.biases]
         self.u = [np.empty((len(inputs), len(b))) for b in self.biases]
-        self.h = [inputs]
+        self.h = [inputs, *(np.empty_like(u) for u in self.u[:-1])]
+        self.gradients = [np.empty_like(u) for u in self.u[:-1]]
         self.normalised: list[Normalised] = []
 
     def outputs(self, *, first: bool) -> Array:
         """Return the outputs, in an array to be overwritten; not numbers where there was no spread to divide by."""
-        del self.h[1:], self.normalised[:]
         try:
             return self._forward().values.copy()
         except ArithmeticError:
@@ -146,12 +151,15 @@ class _Descent:
 
     def _forward(self) -> Normalised:
         network = self.network
+        self.normalised.clear()
         for layer, (w, b, u) in enumerate(zip(self.weights, self.biases, self.u, strict=True)):
             np.matmul(self.h[layer], w.T, out=u)
             u += b
             if layer < network.depth - 1:
                 self.normalised.append(normalise_hidden(u, network.hidden_normalization, layer=layer + 1))
-                self.h.append(network.activations[layer](self.normalised[layer].values))
+                values, h = self.normalised[layer].values, self.h[layer + 1]
+                for rows in _slabs(h):
+                    h[rows] = network.activations[layer](values[rows])
         self.normalised.append(normalise_outputs(self.u[-1], network.output_normalization))
         return self.normalised[-1]
 
@@ -161,9 +169,17 @@ class _Descent:
             delta = self.normalised[layer].adjoint(gradient[None])[0]
             w = self.weights[layer]
             if layer > 0:  # before the weights change
-                gradient = delta @ w
-                gradient *= self.network.activations[layer - 1].slope(self.normalised[layer - 1].values)
+                gradient, values = self.gradients[layer - 1], self.normalised[layer - 1].values
+                np.matmul(delta, w, out=gradient)
+                for rows in _slabs(gradient):
+                    gradient[rows] *= self.network.activations[layer - 1].slope(values[rows])
             # W - eta delta'h in one product: BLAS adds in place, and reads C order as the transpose
             h = self.h[layer]
             blas.dgemm(-learning_rate, h.T, delta.T, beta=1.0, c=w.T, trans_b=1, overwrite_c=1)
             self.biases[layer] -= learning_rate * delta.sum(axis=0)
+
+
+def _slabs(x: Array) -> Iterator[slice]:
+    """Cut rows into slabs that stay in the cache, with what an activation allocates on its way."""
+    step = max(1, _SLAB // x.shape[1])
+    return (slice(start, start + step) for start in range(0, len(x), step))
