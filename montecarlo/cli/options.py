@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from meanfield.errors import ParameterError, require_integer
+from meanfield.errors import ParameterError, require_integer, require_number
 
 
 def ensemble_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +40,16 @@ def read_widths(text: str | None, default: list[int]) -> list[int]:
         return [require_integer("widths", int(part), at_least=2) for part in text.split(",")]
     except ValueError:
         raise ParameterError("widths", "integers >= 2 separated by commas", repr(text)) from None
+
+
+def read_rates(text: str | None, default: list[float]) -> list[float]:
+    """Read learning rates separated by commas."""
+    if text is None:
+        return default
+    try:
+        return [require_number("learning_rates", float(part), above=0) for part in text.split(",")]
+    except ValueError:
+        raise ParameterError("learning_rates", "numbers > 0 separated by commas", repr(text)) from None
 
 
 @contextmanager
