@@ -23,7 +23,7 @@ _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
 """Distinguishable to colour-blind readers (Okabe and Ito); black, blue and red as in the paper."""
 
 _GREY = "#B0B0B0"
-"""Of an exploded loss: no colour of the map, which goes from blue to yellow."""
+"""Of an exploded loss: no colour of the map, which is legible to colour-blind readers and has no grey."""
 
 _LOSSES = (1e-6, 1e2)
 """The training losses at the ends of the colour map; those beyond have the colour of the end."""
@@ -107,31 +107,40 @@ def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -
 
 
 def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
-    """Draw the smallest loss over the trials as colours, grey where all exploded, and thresholds as points and lines."""
+    """Draw the smallest loss over the trials as colours, grey where all exploded, and thresholds as points and a line."""
     widths = np.array([point.width for point in training.points])
     sweeps = [point.ensemble.members for point in training.points]
     rates = np.array(sweeps[0][0].learning_rates)
     losses = np.array([[sweep.losses for sweep in members] for members in sweeps]).min(axis=1)
     mesh = axes.pcolormesh(
-        _edges(widths), _edges(rates), np.ma.masked_invalid(losses.T), cmap="cividis", norm=LogNorm(*_LOSSES)
+        _edges(widths), _edges(rates), np.ma.masked_invalid(losses.T), cmap="viridis", norm=LogNorm(*_LOSSES)
     )
     axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
     lines = [point.line for point in training.points]
     axes.plot(
-        widths, lines, "--", color=_RED, linewidth=2, label=r"theory: $2/\lambda_{\max}$, lower bound if normalised"
+        widths, lines, "--", color=_RED, linewidth=2.5, label=r"theory: $2/\lambda_{\max}$, lower bound if normalised"
     )
     critical = np.array([[sweep.critical for sweep in members] for members in sweeps])
     spread = critical.std(axis=1, ddof=1) if critical.shape[1] > 1 else None
     axes.errorbar(
-        *(widths, critical.mean(axis=1), spread),
-        **{"fmt": "o", "color": _BLACK, "markerfacecolor": "white", "markersize": 8, "capsize": 3},
+        widths,
+        critical.mean(axis=1),
+        spread,
+        fmt="o",
+        color=_BLACK,
+        markerfacecolor="white",
+        markersize=9,
+        capsize=3,
         label=r"measured $2/\lambda_{\max}$ at initialisation",
     )
     threshold = np.array([[sweep.threshold for sweep in members] for members in sweeps]).mean(axis=1)
-    axes.plot(widths, threshold, "x", color=_RED, markeredgewidth=2, label="rate at which small residuals grow")
-    axes.set_ylim(_edges(rates)[[0, -1]])
-    axes.set_xlim(_edges(widths)[[0, -1]])
+    axes.plot(
+        widths, threshold, "x", color=_BLACK, markersize=4.5, zorder=3, label="rate above which small residuals grow"
+    )
+    axes.set_ylim(*_edges(rates)[[0, -1]])
+    axes.set_xlim(*_edges(widths)[[0, -1]])
     _mark_widths(axes, widths.tolist())
+    axes.minorticks_off()
     axes.set_title(_OUTPUTS[training.network.output_normalization], fontsize="medium")
     return mesh
 
@@ -168,11 +177,10 @@ def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:
 
 def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the edges of cells about increasing centres, half way between them on a logarithmic scale."""
-    logs = np.log(np.asarray(centres, dtype=np.float64))
-    middles = (logs[1:] + logs[:-1]) / 2
-    if not len(middles):
-        return np.exp(logs[0] + np.array([-0.5, 0.5]))
-    return np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]]))
+    logs = np.log(centres)
+    steps = np.diff(logs) if len(logs) > 1 else np.ones(1)
+    lower = np.concatenate([logs[:1] - steps[0] / 2, logs[:-1] + steps / 2]) if len(logs) > 1 else logs - steps / 2
+    return np.asarray(np.exp(np.append(lower, logs[-1] + steps[-1] / 2)))
 
 
 def _title(name: str) -> str:

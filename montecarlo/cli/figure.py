@@ -32,7 +32,6 @@ from ..paper import (
 )
 from .options import ensemble_options, pool, read_rates, read_widths
 
-
 _FULL_WIDTHS = [20, 50, 100, 200, 300, 400, 500, 600, 800, 1000]
 """Of figures 2 and S.2 at the paper's size; the paper does not say which widths it has."""
 
