@@ -107,7 +107,7 @@ def plot_figure_s1(curves: Sequence[RateCurve], quantity: str = "qtilde^1_st") -
 
 
 def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
-    """Draw the smallest loss over the trials as colours, grey where all exploded, and thresholds as points and a line."""
+    """Draw the smallest loss over the trials as colours, grey where all exploded, thresholds as points and a line."""
     widths = np.array([point.width for point in training.points])
     sweeps = [point.ensemble.members for point in training.points]
     rates = np.array(sweeps[0][0].learning_rates)

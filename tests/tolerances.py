@@ -39,3 +39,7 @@ NUMERICAL_SLOPE = 2e-12
 
 ORACLE = 1e-14
 """Of integrals of random functions by a dense rule in double precision, relative to the size of the parts."""
+
+THRESHOLD = 1.02
+"""Of the measured threshold of gradient descent, a ratio: a residual that grows by less in a step is not seen to
+grow in 200 steps, against the other directions that still fall."""
