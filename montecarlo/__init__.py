@@ -23,6 +23,8 @@ from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
 from .store import Store, StoredEnsemble, StoreError, read_store
+from .sweeps import LearningRateExperiment, LearningRateSweep, measure_threshold
+from .training import TrainingRun, train
 
 __all__ = [
     "Comparison",
@@ -33,6 +35,8 @@ __all__ = [
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
+    "LearningRateExperiment",
+    "LearningRateSweep",
     "OrderParameterExperiment",
     "Rate",
     "RateFit",
@@ -42,6 +46,7 @@ __all__ = [
     "StoreError",
     "StoredEnsemble",
     "Sweep",
+    "TrainingRun",
     "__version__",
     "choose_method",
     "compare",
@@ -59,6 +64,7 @@ __all__ = [
     "measure_order_parameters",
     "measure_rates",
     "measure_spread",
+    "measure_threshold",
     "propagate",
     "q_form_gram",
     "q_matrix",
@@ -69,5 +75,6 @@ __all__ = [
     "table_rows",
     "to_frame",
     "to_xarray",
+    "train",
     "write_table",
 ]

@@ -7,16 +7,32 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from numpy.typing import NDArray
 
-from meanfield import OutputNormalization
+from meanfield import Network, OutputNormalization
 
-from .paper import FIGURE_1, RateCurve, SharpnessCurve
+from .paper import FIGURE_1, RateCurve, SharpnessCurve, TrainingMap
 from .power_law import RateFit
 
 _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
 """Distinguishable to colour-blind readers (Okabe and Ito); black, blue and red as in the paper."""
+
+_GREY = "#B0B0B0"
+"""Of an exploded loss: no colour of the map, which is legible to colour-blind readers and has no grey."""
+
+_LOSSES = (1e-6, 1e2)
+"""The training losses at the ends of the colour map; those beyond have the colour of the end."""
+
+_OUTPUTS = {
+    OutputNormalization.NONE: "without normalisation",
+    OutputNormalization.MEAN: "mean subtraction",
+    OutputNormalization.BATCH: "batch normalisation (not in the paper)",
+}
 
 
 def draw_sharpness(axes: Axes, curve: SharpnessCurve) -> Axes:
@@ -90,6 +106,64 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     return figure
 
 
+def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
+    """Draw the smallest loss over the trials as colours, grey where all exploded, thresholds as points and a line."""
+    widths = np.array([point.width for point in training.points])
+    sweeps = [point.ensemble.members for point in training.points]
+    rates = np.array(sweeps[0][0].learning_rates)
+    losses = np.array([[sweep.losses for sweep in members] for members in sweeps]).min(axis=1)
+    mesh = axes.pcolormesh(
+        _edges(widths), _edges(rates), np.ma.masked_invalid(losses.T), cmap="viridis", norm=LogNorm(*_LOSSES)
+    )
+    axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
+    lines = [point.line for point in training.points]
+    axes.plot(
+        widths, lines, "--", color=_RED, linewidth=2.5, label=r"theory: $2/\lambda_{\max}$, lower bound if normalised"
+    )
+    critical = np.array([[sweep.critical for sweep in members] for members in sweeps])
+    spread = critical.std(axis=1, ddof=1) if critical.shape[1] > 1 else None
+    axes.errorbar(
+        widths,
+        critical.mean(axis=1),
+        spread,
+        fmt="o",
+        color=_BLACK,
+        markerfacecolor="white",
+        markersize=9,
+        capsize=3,
+        label=r"measured $2/\lambda_{\max}$ at initialisation",
+    )
+    threshold = np.array([[sweep.threshold for sweep in members] for members in sweeps]).mean(axis=1)
+    axes.plot(
+        widths, threshold, "x", color=_BLACK, markersize=4.5, zorder=3, label="rate above which small residuals grow"
+    )
+    axes.set_ylim(*_edges(rates)[[0, -1]])
+    axes.set_xlim(*_edges(widths)[[0, -1]])
+    _mark_widths(axes, widths.tolist())
+    axes.minorticks_off()
+    axes.set_title(_OUTPUTS[training.network.output_normalization], fontsize="medium")
+    return mesh
+
+
+def plot_figure_2(maps: Sequence[TrainingMap]) -> Figure:
+    """Draw figure 2, or S.2 with more than one trial: one panel for each normalisation of the outputs."""
+    figure = Figure(figsize=(11, 4.9), layout="constrained")
+    panels = figure.subplots(1, len(maps), sharey=True)
+    for axes, training in zip(panels, maps, strict=True):
+        mesh = draw_training(axes, training)
+    panels[0].set_ylabel(r"learning rate $\eta$")
+    first, trials = maps[0], len(maps[0].points[0].ensemble.members)
+    what = "training loss" if trials == 1 else f"smallest training loss of {trials} trials"
+    figure.colorbar(mesh, ax=panels, extend="both", label=f"{what} after {first.steps} steps")
+    handles, labels = panels[0].get_legend_handles_labels()
+    handles.append(Patch(facecolor=_GREY, edgecolor=_BLACK))
+    labels.append("exploded: loss above 1000")
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
+    bars = "" if trials == 1 else "; points: means, bars: standard deviation of one network"
+    figure.suptitle(f"{_title_of(first.network)}, $T = {first.samples}${bars}", fontsize="small")
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the format follows the suffix (png, svg, pdf)."""
     figure.savefig(path, dpi=200)
@@ -101,7 +175,18 @@ def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the edges of cells about increasing centres, half way between them on a logarithmic scale."""
+    logs = np.log(centres)
+    steps = np.diff(logs) if len(logs) > 1 else np.ones(1)
+    lower = np.concatenate([logs[:1] - steps[0] / 2, logs[:-1] + steps / 2]) if len(logs) > 1 else logs - steps / 2
+    return np.asarray(np.exp(np.append(lower, logs[-1] + steps[-1] / 2)))
+
+
 def _title(name: str) -> str:
-    network = FIGURE_1[name]
+    return _title_of(FIGURE_1[name])
+
+
+def _title_of(network: Network) -> str:
     variances = f"$\\sigma_w^2 = {network.weight_variance[0]:g}$, $\\sigma_b^2 = {network.bias_variance[0]:g}$"
     return f"{network.activations[0].name}, {variances}, $L = {network.depth}$, $C = {network.outputs}$"

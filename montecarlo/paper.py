@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, relu, tanh
+from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, learning_rate_bound, relu, tanh
+from meanfield.errors import require_integer
 
 from .compare import compare
 from .comparison import Comparison
@@ -14,6 +15,7 @@ from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenvalueExperiment
 from .rates import Rates, measure_rates, spawn_seeds
 from .store import Store
+from .sweeps import LearningRateExperiment, LearningRateSweep
 
 FIGURE_1 = {
     "relu (2, 0)": Network.uniform(relu, depth=3, weight_variance=2.0),
@@ -152,4 +154,106 @@ def figure_s1(
             ),
         )
         for (name, network), curve_seed in zip(FIGURE_S1.items(), seeds, strict=True)
+    )
+
+
+FIGURE_2 = Network.uniform(relu, depth=3, weight_variance=4.0, bias_variance=1.0)
+"""The network of figures 2 and S.2: L = 3, alpha_l = C = 1."""
+
+FIGURE_2_OUTPUTS = ("none", "mean", "batch")
+"""Its output normalisations: the paper's two, and batch normalisation."""
+
+
+@dataclass(frozen=True)
+class TrainingPoint:
+    """The training losses of networks of one width, and the lambda_max of the theory."""
+
+    width: int
+    theory: EigenvalueStatistics
+    """Theorem 2.2, Theorem 3.3 (ii) or (19), as printed."""
+    ensemble: Ensemble[LearningRateSweep]
+
+    @property
+    def line(self) -> float:
+        """The paper's line: 2/lambda_max by Theorem 2.2, or 2/(the lower bound of lambda_max)."""
+        return learning_rate_bound(self.theory).necessary
+
+
+@dataclass(frozen=True)
+class TrainingMap:
+    """The training losses against the width and the learning rate, for one normalisation of the outputs."""
+
+    network: Network
+    samples: int
+    steps: int
+    points: tuple[TrainingPoint, ...]
+
+
+def figure_2(
+    *,
+    widths: Sequence[int],
+    learning_rates: Sequence[float],
+    samples: int,
+    steps: int,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    store: Store | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[TrainingMap, ...]:
+    """Train the network of figures 2 and S.2 at every width and learning rate, and measure its thresholds.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        The widths M.
+    learning_rates : sequence of float
+        Increasing.
+    samples, steps : int
+        T and the steps of gradient descent; 1000 of each in the paper.
+    members : int
+        Trials: 1 for figure 2, 10 for figure S.2, which shows the smallest loss over the trials.
+    seed, executor, store, progress
+        As for :func:`run_ensemble`; ``progress`` is called ``3 * len(widths) * members`` times. The same seed serves
+        every map, so that each network is seen with every normalisation of its outputs.
+
+    Returns
+    -------
+    tuple of TrainingMap
+        Without normalisation of the outputs, with mean subtraction and with batch normalisation.
+
+    Notes
+    -----
+    The paper's line for mean subtraction, 2/(rho alpha (kappa_1 - kappa_2)), is made of the lower bound of lambda_max,
+    and is not the threshold: at fixed T it falls like 1/M, from far above, while lambda_max hardly changes. Every
+    record has lambda_max at initialisation, and the threshold that gradient descent shows near a minimum, which is
+    2/lambda_max. Where the loss explodes is another question: a rate above 2/lambda_max carries the network away, and
+    it may come to rest where lambda_max is smaller before its loss has grown to 1000.
+
+    Equations: (10), (18), (23), figures 2 and S.2
+    """
+    experiments = figure_2_experiments(widths=widths, learning_rates=learning_rates, samples=samples, steps=steps)
+    points: dict[Network, list[TrainingPoint]] = {experiment.network: [] for experiment in experiments}
+    for experiment in experiments:
+        network, width = experiment.network, experiment.width
+        theory = eigenvalue_statistics(network, width=width, samples=samples, regime="proportional", leading_order=True)
+        ensemble = run_ensemble(
+            experiment, members=members, seed=seed, executor=executor, store=store, progress=progress
+        )
+        points[network].append(TrainingPoint(width, theory, ensemble))
+    return tuple(TrainingMap(network, samples, steps, tuple(here)) for network, here in points.items())
+
+
+def figure_2_experiments(
+    *, widths: Sequence[int], learning_rates: Sequence[float], samples: int, steps: int
+) -> tuple[LearningRateExperiment, ...]:
+    """Return the experiments of figures 2 and S.2, each with its own checks: normalisation by normalisation.
+
+    Behind batch normalisation, the expectation of (19) needs T > 5.
+    """
+    require_integer("samples", samples, at_least=6)
+    return tuple(
+        LearningRateExperiment(network, width, samples, learning_rates=learning_rates, steps=steps)
+        for network in (FIGURE_2.normalized(output=output) for output in FIGURE_2_OUTPUTS)
+        for width in widths
     )

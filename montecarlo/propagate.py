@@ -85,15 +85,8 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
     (array([ 7., 13.]), array([3., 3.]))
     """
     network = finite_network.network
-    if np.iscomplexobj(inputs):
-        raise ParameterError("inputs", "real", "complex numbers")
-    precision = require_precision(dtype)
-    h: NDArray[np.float64] = np.asarray(inputs, dtype=precision)
-    if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
-        raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
-    if not np.isfinite(h).all():
-        raise ParameterError("inputs", "finite", "inf or nan")
-    require_normalisable(network, finite_network.widths, len(h))
+    h = require_inputs(finite_network, inputs, dtype=dtype)
+    precision = h.dtype
 
     activities, preactivations, normalised = [h], [], []
     for layer, (w, b) in enumerate(zip(finite_network.weights, finite_network.biases, strict=True)):
@@ -134,6 +127,21 @@ def require_precision(dtype: DTypeLike) -> np.dtype[Any]:
     if np.dtype(dtype).name not in _PRECISIONS:
         raise ParameterError("dtype", " or ".join(_PRECISIONS), np.dtype(dtype).name)
     return np.dtype(dtype)
+
+
+def require_inputs(
+    finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64
+) -> NDArray[np.float64]:
+    """Return the inputs as an array of shape (T, M_0), or raise ParameterError, before any work."""
+    if np.iscomplexobj(inputs):
+        raise ParameterError("inputs", "real", "complex numbers")
+    h: NDArray[np.float64] = np.asarray(inputs, dtype=require_precision(dtype))
+    if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
+        raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
+    if not np.isfinite(h).all():
+        raise ParameterError("inputs", "finite", "inf or nan")
+    require_normalisable(finite_network.network, finite_network.widths, len(h))
+    return h
 
 
 def sweep_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:

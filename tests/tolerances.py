@@ -45,3 +45,7 @@ TWO_ROUTES = 1e-12
 
 SINGLE = 3e-5
 """Of measurements in float32, relative: 250 roundings of a Gram whose largest part normalised outputs take out."""
+
+THRESHOLD = 1.02
+"""Of the measured threshold of gradient descent, a ratio: a residual that grows by less in a step is not seen to
+grow in 200 steps, against the other directions that still fall."""

@@ -29,6 +29,8 @@ class _Ramp:
     n: float
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.n == 0:  # products are several times faster than a choice entry by entry
+            return np.asarray(self.p * (u * (u > 0)) if self.p != 1 else u * (u > 0))
         return u * np.where(u > 0, self.p, self.n)
 
     def mean(self, variance: Array) -> Array:
@@ -52,7 +54,8 @@ class _Step:
     n: float
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(u > 0, self.p, self.n)
+        above = u > 0
+        return np.asarray(self.p * above if self.n == 0 else np.where(above, self.p, self.n))
 
     def mean(self, variance: Array) -> Array:
         return np.full_like(variance, (self.p + self.n) / 2)

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import click
+import numpy as np
 
 from meanfield import __version__
 from meanfield.errors import ParameterError, require_integer
@@ -17,9 +18,25 @@ from meanfield.records import plain, table
 from ..comparison import HEADERS
 from ..ensemble import family
 from ..experiments import EigenvalueExperiment
-from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, FIGURE_S1, RateCurve, SharpnessCurve, figure_1, figure_s1
+from ..paper import (
+    FIGURE_1,
+    FIGURE_1_OUTPUTS,
+    FIGURE_2_OUTPUTS,
+    FIGURE_S1,
+    RateCurve,
+    SharpnessCurve,
+    TrainingMap,
+    figure_1,
+    figure_2,
+    figure_2_experiments,
+    figure_s1,
+)
 from ..rates import DeviationExperiment
-from .options import ensemble_options, opened, pool, progress, read_widths
+from ..sweeps import LearningRateExperiment
+from .options import ensemble_options, opened, pool, progress, read_rates, read_widths
+
+_FULL_WIDTHS = [20, 50, 100, 200, 300, 400, 500, 600, 800, 1000]
+"""Of figures 2 and S.2 at the paper's size; the paper does not say which widths it has."""
 
 
 def _figure_options(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -129,6 +146,95 @@ def figure_s1_command(
     _write(output, data, figures.plot_figure_s1(curves))
 
 
+def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of figures 2 and S.2."""
+    for option in (
+        click.option("--steps", type=int, help="Of gradient descent.  [default: 200; with --full: 1000]"),
+        click.option("--samples", type=int, help="T, the number of samples.  [default: 200; with --full: 1000]"),
+        click.option("--learning-rates", metavar="X,X,..", help="[default: 1e-4 to 10, 4 a decade; with --full: 8]"),
+        click.option("--widths", metavar="M,M,..", help="[default: 25,50,100,200,400; with --full: 10 up to 1000]"),
+        click.option("--full", is_flag=True, help="The paper's size: T = 1000 and 1000 steps; many hours."),
+    ):
+        command = option(command)
+    return command
+
+
+@figure.command("2")
+@_training_options
+@_figure_options("figure2.png")
+def figure_2_command(**given: Any) -> None:
+    """Figure 2: training losses against the width and the learning rate, one trial at each width.
+
+    relu with variances (4, 1), L = 3, alpha_l = C = 1; gradient descent on the labels of a teacher network: without
+    normalisation of the outputs, with mean subtraction, and with batch normalisation, which the paper does not have.
+    Grey where the loss exploded (above 1000). Beside the paper's lines stand 2/lambda_max as measured at
+    initialisation, and the rate above which a small residual of the same network grows.
+
+    \b
+    Examples:
+      montecarlo figure 2
+      montecarlo figure 2 --full --output figure2.pdf
+    """
+    _train_and_draw(members=1, **given)
+
+
+@figure.command("s2")
+@click.option("--members", type=int, help="Trials at each width.  [default: 3; with --full: 10]")
+@_training_options
+@_figure_options("figureS2.png")
+def figure_s2_command(members: int | None, **given: Any) -> None:
+    """Figure S.2: as figure 2, with the smallest loss over several trials.
+
+    \b
+    Examples:
+      montecarlo figure s2
+      montecarlo figure s2 --full --output figureS2.pdf
+    """
+    members = (10 if given["full"] else 3) if members is None else members
+    _train_and_draw(members=require_integer("members", members, at_least=2), **given)
+
+
+def _train_and_draw(
+    *,
+    members: int,
+    full: bool,
+    widths: str | None,
+    learning_rates: str | None,
+    samples: int | None,
+    steps: int | None,
+    workers: int,
+    store: Path | None,
+    seed: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Make figure 2 or S.2."""
+    figures = _require_output(output, seed)
+    sizes = read_widths(widths, _FULL_WIDTHS if full else [25, 50, 100, 200, 400])
+    rates = read_rates(learning_rates, np.geomspace(1e-4, 10, 41 if full else 21).tolist())
+    numbers = {
+        "samples": (1000 if full else 200) if samples is None else samples,
+        "steps": (1000 if full else 200) if steps is None else steps,
+        "members": members,
+        "seed": seed,
+    }
+    common: dict[str, Any] = {"learning_rates": rates, "samples": numbers["samples"], "steps": numbers["steps"]}
+    figure_2_experiments(widths=sizes, **common)
+    runs = len(FIGURE_2_OUTPUTS) * len(sizes) * members
+    study = family("figure 2", LearningRateExperiment, seed=seed, **common)
+    with (
+        opened(store, study) as shelf,
+        pool(min(workers, members)) as executor,
+        progress(runs, shelf) as finished,
+    ):
+        maps = figure_2(
+            widths=sizes, learning_rates=rates, **numbers, executor=executor, store=shelf, progress=finished
+        )
+    data = json.dumps({"version": __version__, **numbers, "maps": [plain(one) for one in maps]}, indent=2)
+    click.echo(data if as_json else _training_table(maps))
+    _write(output, data, figures.plot_figure_2(maps))
+
+
 def _require_output(output: Path, seed: int) -> ModuleType:
     """Return the module of figures; what would stop the command after the work is said before it."""
     try:
@@ -166,3 +272,34 @@ def _figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
 
 def _figure_s1_table(curves: Sequence[RateCurve]) -> str:
     return "\n\n".join(f"{curve.name}: qtilde^1_st\n{curve.rates['qtilde^1_st']}" for curve in curves)
+
+
+def _training_table(maps: Sequence[TrainingMap]) -> str:
+    rows = []
+    for one in maps:
+        for point in one.points:
+            sweeps = point.ensemble.members
+            surviving, exploding = (
+                f"{np.mean([getattr(sweep, name) / sweep.critical for sweep in sweeps]):.2f}"
+                for name in ("largest_surviving", "smallest_exploding")
+            )
+            ratios = [sweep.threshold / sweep.critical for sweep in sweeps]
+            rows.append(
+                (
+                    one.network.output_normalization,
+                    point.width,
+                    f"{np.mean([sweep.critical for sweep in sweeps]):.3g}",
+                    f"{np.mean(ratios):.3f}",
+                    f"{surviving} .. {exploding}",
+                    f"{np.mean([point.line / sweep.critical for sweep in sweeps]):.2f}",
+                )
+            )
+    headers = ("output", "M", "critical = 2/lambda_max", "threshold/critical", "explodes/critical", "line/critical")
+    return f"{table(rows, headers)}\n\n{_TRAINING_NOTE}"
+
+
+_TRAINING_NOTE = """\
+lambda_max: of the same networks at initialisation; means over the trials.
+threshold: the rate above which a small residual of these networks grows, by gradient descent.
+explodes: between the largest rate below all explosions and the smallest that explodes; inf where none does.
+line: the theory, 2/lambda_max by Theorem 2.2, and 2/(lower bound of lambda_max) where the outputs are normalised."""

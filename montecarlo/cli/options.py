@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 from tqdm import tqdm
 
-from meanfield.errors import ParameterError, require_integer
+from meanfield.errors import ParameterError, require_integer, require_number
 
 from ..ensemble import BLAS_THREADS
 from ..executors import Processes
@@ -75,6 +75,16 @@ def read_widths(text: str | None, default: list[int]) -> list[int]:
         return [require_integer("widths", int(part), at_least=2) for part in text.split(",")]
     except ValueError:
         raise ParameterError("widths", "integers >= 2 separated by commas", repr(text)) from None
+
+
+def read_rates(text: str | None, default: list[float]) -> list[float]:
+    """Read learning rates separated by commas."""
+    if text is None:
+        return default
+    try:
+        return [require_number("learning_rates", float(part), above=0) for part in text.split(",")]
+    except ValueError:
+        raise ParameterError("learning_rates", "numbers > 0 separated by commas", repr(text)) from None
 
 
 @contextmanager

@@ -1,0 +1,109 @@
+"""What does a step of training cost beyond its matrix products? Run: python benchmarks/training.py.
+
+The limit is one product for every layer forward, one for its gradient, and one backward for every layer but the first,
+as ``np.matmul(.., out=..)``; both are timed in turn, in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import meanfield as mf
+import montecarlo as mc
+from meanfield.records import table
+
+STEPS = 3
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--widths", default="100,200,400,1000", help="M, separated by commas")
+    parser.add_argument("--samples", type=int, default=1000, help="T")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1, help="of BLAS")
+    arguments = parser.parse_args()
+    rows = []
+    with threadpool_limits(arguments.threads, user_api="blas"):
+        for activation, variances in ((mf.relu, (4.0, 1.0)), (mf.tanh, (3.0, 0.64))):
+            for output in ("none", "mean", "batch"):
+                network = mf.Network.uniform(
+                    activation,
+                    depth=3,
+                    weight_variance=variances[0],
+                    bias_variance=variances[1],
+                    output_normalization=output,
+                )
+                for width in map(int, arguments.widths.split(",")):
+                    steps, products = seconds(network, width, arguments.samples, arguments.rounds)
+                    ratios = np.array(steps) / np.array(products)
+                    rows.append(
+                        (
+                            f"{activation.name}, {output}",
+                            width,
+                            f"{1e3 * np.median(steps):.2f}",
+                            f"{1e3 * np.median(products):.2f}",
+                            f"{np.median(ratios):.2f}",
+                            f"{ratios.min():.2f} .. {ratios.max():.2f}",
+                        )
+                    )
+    print(f"T = {arguments.samples}, L = 3, C = 1; one step, medians of {arguments.rounds} rounds of {STEPS} steps")
+    print(table(rows, ("network", "M", "step ms", "products ms", "ratio", "range")))
+
+
+def seconds(network: mf.Network, width: int, samples: int, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of one step, and of its matrix products alone."""
+    rng = np.random.default_rng(0)
+    student, teacher = (mc.sample_network(network, width=width, rng=rng) for _ in range(2))
+    inputs = mc.sample_inputs(network, width=width, samples=samples, rng=rng)
+    labels = mc.propagate(teacher, inputs).outputs
+    products = matrix_products(student, samples)
+
+    def steps(number: int) -> None:
+        mc.train(student, inputs, labels, learning_rate=1e-4, steps=number)
+
+    def many_products() -> None:
+        for _ in range(STEPS):
+            products()
+
+    measured: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds + 1):
+        # the first step pays for the buffers, and the last forward sweep for the final loss
+        both = timed(lambda: steps(2 * STEPS)) - timed(lambda: steps(STEPS))
+        measured[0].append(both / STEPS)
+        measured[1].append(timed(many_products) / STEPS)
+    return measured[0][1:], measured[1][1:]
+
+
+def timed(command: Callable[[], object]) -> float:
+    """Return seconds."""
+    start = time.perf_counter()
+    command()
+    return time.perf_counter() - start
+
+
+def matrix_products(finite: mc.FiniteNetwork, samples: int) -> Callable[[], None]:
+    """Return a function that computes the products of one step, on arrays that are there already."""
+    rng = np.random.default_rng(0)
+    h = [rng.standard_normal((samples, width)) for width in finite.widths]
+    out = [np.empty_like(one) for one in h]
+    gradients = [np.empty_like(w) for w in finite.weights]
+
+    def run() -> None:
+        for layer, w in enumerate(finite.weights):
+            np.matmul(h[layer], w.T, out=out[layer + 1])
+        for layer, w in enumerate(finite.weights):
+            np.matmul(h[layer + 1].T, h[layer], out=gradients[layer])
+            if layer:
+                np.matmul(h[layer + 1], w, out=out[layer])
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

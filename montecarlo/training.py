@@ -1,0 +1,185 @@
+"""Full-batch gradient descent on the squared loss, with the labels of a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import blas
+
+from meanfield import ParameterError
+from meanfield.errors import require_integer, require_number
+
+from .network import FiniteNetwork
+from .normalize import Normalised, normalise_hidden, normalise_outputs
+from .propagate import require_inputs
+
+Array: TypeAlias = NDArray[np.float64]
+
+EXPLOSION = 1e3
+"""The paper's limit: a loss above it has exploded."""
+
+
+_SLAB = 2**14
+"""Entries that an activation is given at once: 128 KiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
+    """What became of one run of gradient descent."""
+
+    learning_rate: float
+    losses: Array = field(repr=False)
+    """The loss before the first step and after every step, up to an explosion."""
+    exploded: int | None
+    """After how many steps the loss exploded; None if it did not."""
+    finite_network: FiniteNetwork | None
+    """The trained network; None if it exploded."""
+
+    @property
+    def final_loss(self) -> float:
+        """The loss after the last step; infinite after an explosion."""
+        return float(self.losses[-1]) if self.exploded is None else float("inf")
+
+
+def train(
+    finite_network: FiniteNetwork,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    learning_rate: float,
+    steps: int,
+    explosion: float = EXPLOSION,
+) -> TrainingRun:
+    """Train all weights and biases by gradient descent in the batch of all samples.
+
+        theta <- theta - eta grad E,        E = (1/2T) sum_t |y(t) - f(t)|^2,
+
+    where f are the outputs after their normalisation, whose statistics, like those of the hidden layers, are those of
+    the batch and are differentiated as well.
+
+    Parameters
+    ----------
+    finite_network : FiniteNetwork
+        Where the descent begins, with any normalisation; it is not changed.
+    inputs : array of shape (T, M_0)
+    labels : array of shape (T, C)
+        y; finite. Only with labels of the same family, such as ``propagate(teacher, inputs).outputs``, can the loss
+        reach zero: mean subtraction or batch normalisation of the outputs cannot fit labels that are not so normalised.
+    learning_rate : float
+        eta > 0.
+    steps : int
+        At least 0.
+    explosion : float
+        The descent stops when the loss is above this, or no number, or when what is to be normalised has lost all its
+        spread: behind units that are all dead there is nothing left to train.
+
+    Returns
+    -------
+    TrainingRun
+        To rounding of every step, which a descent near the threshold magnifies.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range, or inputs and labels do not fit the network.
+    ArithmeticError
+        If what is to be normalised has no spread at the beginning.
+
+    Equations: (23)
+
+    Examples
+    --------
+    A linear network f = v w x + b with one sample, x = 1 and y = 3:
+
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    >>> student = mc.FiniteNetwork(network, [[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    >>> run = mc.train(student, [[1.0]], [[3.0]], learning_rate=0.25, steps=1)
+    >>> run.losses, run.finite_network.weights
+    (array([2. , 0.125]), (array([[1.5]]), array([[1.5]])))
+    """
+    learning_rate = require_number("learning_rate", learning_rate, above=0)
+    steps = require_integer("steps", steps, at_least=0)
+    explosion = require_number("explosion", explosion, above=0)
+    x = np.ascontiguousarray(require_inputs(finite_network, inputs))
+    y = np.asarray(labels, dtype=np.float64)
+    if y.shape != (len(x), finite_network.network.outputs):
+        raise ParameterError("labels", f"of shape {(len(x), finite_network.network.outputs)}", y.shape)
+    if not np.isfinite(y).all():
+        raise ParameterError("labels", "finite", "inf or nan")
+
+    descent = _Descent(finite_network, x)
+    losses: list[float] = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(steps + 1):
+            residual = descent.outputs(first=step == 0)
+            residual -= y
+            losses.append(float(np.vdot(residual, residual)) / (2 * len(y)))
+            if not losses[-1] <= explosion:
+                return TrainingRun(learning_rate, np.array(losses), step, None)
+            if step < steps:
+                residual /= len(y)  # the gradient of E with respect to the outputs
+                descent.step(residual, learning_rate)
+    trained = FiniteNetwork(finite_network.network, descent.weights, descent.biases)
+    return TrainingRun(learning_rate, np.array(losses), None, trained)
+
+
+class _Descent:
+    """The parameters on their way, with what one forward sweep leaves for the gradient."""
+
+    def __init__(self, finite_network: FiniteNetwork, inputs: Array) -> None:
+        self.network = finite_network.network
+        self.weights = [np.array(w, order="C") for w in finite_network.weights]
+        self.biases = [b.copy() for b in finite_network.biases]
+        self.u = [np.empty((len(inputs), len(b))) for b in self.biases]
+        self.h = [inputs, *(np.empty_like(u) for u in self.u[:-1])]
+        self.gradients = [np.empty_like(u) for u in self.u[:-1]]
+        self.normalised: list[Normalised] = []
+
+    def outputs(self, *, first: bool) -> Array:
+        """Return the outputs, in an array to be overwritten; not numbers where there was no spread to divide by."""
+        try:
+            return self._forward().values.copy()
+        except ArithmeticError:
+            if first:
+                raise
+            return np.full_like(self.u[-1], np.nan)
+
+    def _forward(self) -> Normalised:
+        network = self.network
+        self.normalised.clear()
+        for layer, (w, b, u) in enumerate(zip(self.weights, self.biases, self.u, strict=True)):
+            np.matmul(self.h[layer], w.T, out=u)
+            u += b
+            if layer < network.depth - 1:
+                self.normalised.append(normalise_hidden(u, network.hidden_normalization, layer=layer + 1))
+                values, h = self.normalised[layer].values, self.h[layer + 1]
+                for rows in _slabs(h):
+                    h[rows] = network.activations[layer](values[rows])
+        self.normalised.append(normalise_outputs(self.u[-1], network.output_normalization))
+        return self.normalised[-1]
+
+    def step(self, gradient: Array, learning_rate: float) -> None:
+        """Subtract eta grad E from every parameter, given the gradient with respect to the outputs."""
+        for layer in reversed(range(self.network.depth)):
+            delta = self.normalised[layer].adjoint(gradient[None])[0]
+            w = self.weights[layer]
+            if layer > 0:  # before the weights change
+                gradient, values = self.gradients[layer - 1], self.normalised[layer - 1].values
+                np.matmul(delta, w, out=gradient)
+                for rows in _slabs(gradient):
+                    gradient[rows] *= self.network.activations[layer - 1].slope(values[rows])
+            # W - eta delta'h in one product: BLAS adds in place, and reads C order as the transpose
+            h = self.h[layer]
+            blas.dgemm(-learning_rate, h.T, delta.T, beta=1.0, c=w.T, trans_b=1, overwrite_c=1)
+            self.biases[layer] -= learning_rate * delta.sum(axis=0)
+
+
+def _slabs(x: Array) -> Iterator[slice]:
+    """Cut rows into slabs that stay in the cache, with what an activation allocates on its way."""
+    step = max(1, _SLAB // x.shape[1])
+    return (slice(start, start + step) for start in range(0, len(x), step))

@@ -1,0 +1,140 @@
+"""Figures 2 and S.2: the drawing holds the data, and the commands make it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_rgb
+from tolerances import ROUNDING, THRESHOLD
+
+import meanfield as mf
+from meanfield import ParameterError
+from montecarlo import figures
+from montecarlo.cli.commands import montecarlo
+from montecarlo.paper import FIGURE_2, FIGURE_2_OUTPUTS, TrainingMap, figure_2
+
+WIDTHS, RATES = (10, 20, 40), (1e-3, 1e-2, 1e-1, 10.0)
+
+
+@pytest.fixture(scope="module")
+def maps() -> tuple[TrainingMap, ...]:
+    return figure_2(widths=WIDTHS, learning_rates=RATES, samples=20, steps=20, members=2, seed=0)
+
+
+def test_the_network_is_that_of_the_paper() -> None:
+    assert (FIGURE_2.depth, FIGURE_2.outputs, FIGURE_2.activations[0].name) == (3, 1, "relu")
+    assert (FIGURE_2.weight_variance[0], FIGURE_2.bias_variance[0], FIGURE_2.alpha) == (4.0, 1.0, 2.0)
+
+
+def test_the_lines_are_those_of_the_paper(maps: tuple[TrainingMap, ...]) -> None:
+    """2/lambda_max by Theorem 2.2, 2/(rho alpha (kappa_1 - kappa_2)), and (19) by hand."""
+    same, cross = mf.kappas(FIGURE_2)
+    samples = 20
+    difference = mf.propagate(FIGURE_2).preactivation
+    d = difference.same[-1] - difference.cross[-1]
+    for none, mean, batch in zip(*(one.points for one in maps), strict=True):
+        assert none.width == mean.width == batch.width
+        assert none.line == pytest.approx(2 / (2 * (19 / 20 * cross + same / 20) * none.width), rel=ROUNDING)
+        lower = none.width / samples * 2 * (same - cross)
+        assert mean.line == pytest.approx(2 / lower, rel=ROUNDING)
+        assert batch.line == pytest.approx(2 / (lower * samples / ((samples - 5) * d)), rel=ROUNDING)
+
+
+def test_the_same_networks_are_seen_with_every_normalisation(maps: tuple[TrainingMap, ...]) -> None:
+    """The variance of the outputs divides lambda_max; the losses before training differ by what is subtracted."""
+    assert tuple(one.network.output_normalization for one in maps) == FIGURE_2_OUTPUTS
+    for none, mean in zip(maps[0].points, maps[1].points, strict=True):
+        for plain, centred in zip(none.ensemble.members, mean.ensemble.members, strict=True):
+            assert centred.initial_loss < plain.initial_loss
+            assert centred.critical >= plain.critical
+
+
+def test_the_threshold_is_measured_width_by_width(maps: tuple[TrainingMap, ...]) -> None:
+    for one in maps:
+        for point in one.points:
+            for sweep in point.ensemble.members:
+                assert sweep.stable / THRESHOLD < sweep.critical < sweep.unstable * THRESHOLD
+
+
+def test_the_drawn_map_holds_the_data(maps: tuple[TrainingMap, ...]) -> None:
+    """The smallest loss over the trials in every cell, masked where all of them exploded."""
+    figure = figures.plot_figure_2(maps)
+    for axes, one in zip(figure.axes, maps, strict=False):
+        (mesh,) = (c for c in axes.collections if isinstance(c, QuadMesh))
+        drawn: Any = np.ma.asarray(mesh.get_array()).reshape(len(RATES), len(WIDTHS))
+        for column, point in enumerate(one.points):
+            for row in range(len(RATES)):
+                smallest = min(sweep.losses[row] for sweep in point.ensemble.members)
+                assert drawn.mask[row, column] == math.isinf(smallest)
+                if math.isfinite(smallest):
+                    assert drawn[row, column] == smallest
+        corners = np.asarray(mesh.get_coordinates())
+        edges = [width / math.sqrt(2) for width in (10, 20, 40, 80)]
+        assert corners[0, :, 0].tolist() == pytest.approx(edges, rel=ROUNDING)
+        assert np.all((corners[:-1, 0, 1] < RATES) & (corners[1:, 0, 1] > RATES))
+        assert np.asarray(axes.lines[0].get_ydata()).tolist() == pytest.approx([point.line for point in one.points])
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        assert axes.get_xlabel() == "width $M$"
+    assert figure.axes[0].get_ylabel() == r"learning rate $\eta$"
+    assert figure.axes[-1].get_ylabel() == "smallest training loss of 2 trials after 20 steps"
+    masked = [np.ma.getmaskarray(np.ma.asarray(axes.collections[0].get_array())).any() for axes in figure.axes[:2]]
+    assert masked == [True, True]
+
+
+def test_an_explosion_is_grey_and_no_colour_of_the_map_is(maps: tuple[TrainingMap, ...]) -> None:
+    figure = figures.plot_figure_2(maps)
+    grey = np.array(to_rgb(figure.axes[0].get_facecolor()))
+    mesh = figure.axes[0].collections[0]
+    colours = np.asarray(mesh.get_cmap()(np.linspace(0, 1, 256)))[:, :3]
+    assert np.linalg.norm(colours - grey, axis=1).min() > 0.3
+
+
+def test_cells_of_a_single_width_have_edges() -> None:
+    alone = figure_2(widths=[10], learning_rates=[1e-3], samples=10, steps=1, members=1, seed=0)
+    figure = figures.plot_figure_2(alone)
+    assert figure.axes[-1].get_ylabel() == "training loss after 1 steps"
+
+
+@pytest.mark.parametrize(("name", "extra"), [("2", ()), ("s2", ("--members", "2"))])
+def test_the_commands(name: str, extra: tuple[str, ...], tmp_path: Path) -> None:
+    image = tmp_path / "map.png"
+    sizes = ("--widths", "10,20", "--learning-rates", "1e-3,1e-1", "--samples", "12", "--steps", "5")
+    result = CliRunner().invoke(montecarlo, ["figure", name, *sizes, *extra, "--workers", "1", "--output", str(image)])
+    assert result.exit_code == 0, result.output
+    assert "threshold/critical" in result.stdout
+    assert len([line for line in result.stdout.splitlines() if line.startswith(("none", "mean", "batch"))]) == 6
+    pixels = matplotlib.image.imread(image)
+    assert pixels.shape[0] > 500
+    assert pixels.std() > 0.05
+    record = json.loads(image.with_suffix(".json").read_text())
+    assert (record["samples"], record["steps"], record["members"]) == (12, 5, 1 + (name == "s2"))
+    sweep = record["maps"][1]["points"][0]["ensemble"]["members"][0]
+    assert sweep["learning_rates"] == [1e-3, 1e-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameter"),
+    [
+        (("2", "--learning-rates", "1,x"), "learning_rates"),
+        (("2", "--learning-rates", "2,1"), "learning_rates"),
+        (("2", "--learning-rates", "0"), "learning_rates"),
+        (("2", "--samples", "5"), "samples"),
+        (("2", "--steps", "0"), "steps"),
+        (("s2", "--members", "1"), "members"),
+        (("2", "--widths", "10,1000000"), "memory_limit"),
+        (("2", "--output", "map.doc"), "output"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(arguments: tuple[str, ...], parameter: str, tmp_path: Path) -> None:
+    output = () if "--output" in arguments else ("--output", str(tmp_path / "map.png"))
+    result = CliRunner().invoke(montecarlo, ["figure", *arguments, *output, "--workers", "1"])
+    assert isinstance(result.exception, ParameterError)
+    assert result.exception.parameter == parameter
