@@ -38,7 +38,7 @@ def test_the_same_experiment_has_the_same_fingerprint_in_another_process() -> No
         ({"samples": 20}, ["samples: 25 in the store, 20 asked"]),
         ({"biases": False}, ["biases: True in the store, False asked"]),
         (
-            {"network": replace(TANH, bias_variance=0.5)},
+            {"network": replace(TANH, bias_variance=(0.5, 0.5, 0.5))},
             ["network.bias_variance: [0.64, 0.64, 0.64] in the store, [0.5, 0.5, 0.5] asked"],
         ),
         (

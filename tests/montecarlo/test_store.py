@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -17,14 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from problems import TANH
+from tqdm import tqdm
 
 import meanfield as mf
 import montecarlo as mc
+from montecarlo.cli import options
+from montecarlo.fingerprint import fingerprint
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
@@ -354,7 +358,9 @@ def _python(code: str) -> list[str]:
     return [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}\n{code}"]
 
 
-def _kill_until_done(command: list[str], folder: Path, rng: random.Random, kills: int) -> Iterator[int]:
+def _kill_until_done(
+    command: list[str], folder: Path, rng: random.Random, *, kills: int, latest: float = 0.6
+) -> Iterator[int]:
     """Start a command again and again, kill it after a random time, and then let it end; yield what is stored."""
     store, lock, stored = folder / "run.sqlite", folder / "run.sqlite.lock", 0
     for _ in range(kills):
@@ -365,7 +371,7 @@ def _kill_until_done(command: list[str], folder: Path, rng: random.Random, kills
         end = time.monotonic() + 30
         while at_work and not lock.exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.6))
+        time.sleep(rng.uniform(0, latest))
         process.kill()
         _, error = process.communicate(timeout=10)  # which waits for its workers, too
         assert b"store" not in error  # it may say that its parts were torn from each other, but refused nothing
@@ -399,9 +405,13 @@ def test_a_command_that_is_killed_ends_as_an_undisturbed_one(tmp_path: Path) -> 
     command += ["--workers", "2", "--output", "one.svg"]
     for name in ("killed", "undisturbed"):
         (tmp_path / name).mkdir()
-    counts = list(_kill_until_done([*command, "--store", "run.sqlite"], tmp_path / "killed", random.Random(3), kills=5))
+    killed = _kill_until_done(
+        [*command, "--store", "run.sqlite"], tmp_path / "killed", random.Random(3), kills=5, latest=4.0
+    )
+    counts = list(killed)
     subprocess.run(command, cwd=tmp_path / "undisturbed", check=True, capture_output=True)
     assert counts == sorted(counts)
+    assert len({*counts}) > 2  # it was killed at work
     assert sum(len(ensemble.members) for ensemble in mc.read_store(tmp_path / "killed" / "run.sqlite")) == 800
     killed, undisturbed = ((tmp_path / name / "one.json").read_text() for name in ("killed", "undisturbed"))
     assert json.loads(killed) == json.loads(undisturbed)
@@ -434,12 +444,31 @@ def _stored(path: Path) -> int:
     return sum(len(ensemble.members) for ensemble in mc.read_store(path)) if path.exists() else 0
 
 
-def test_export_while_a_run_writes(filled: Path, tmp_path: Path) -> None:
+class Bar(tqdm[Any]):
+    """A progress bar that keeps itself for the test."""
+
+    last: ClassVar[Bar]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "disable": False, "file": io.StringIO(), "mininterval": 0})
+        Bar.last = self
+
+
+def test_the_time_left_is_of_what_is_left(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members that the store has are done, and took no time."""
+    monkeypatch.setattr(options, "tqdm", Bar)
+    run_of = fingerprint(EXPERIMENT, seed=1, blas_threads=1)
+    with options.opened(filled, run_of) as store, options.progress(MEMBERS + 4, store) as finished:
+        mc.run_ensemble(EXPERIMENT, members=MEMBERS + 4, seed=1, store=store, progress=finished)
+        state = Bar.last.format_dict
+        assert (state["n"], state["initial"], state["total"]) == (MEMBERS + 4, MEMBERS, MEMBERS + 4)
+
+
+def test_export_while_a_run_writes(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     command = [sys.executable, "-m", "montecarlo", "export", "run.sqlite", "table.csv"]
-    with mc.Store(tmp_path / "other.sqlite") as store:
+    with mc.Store(tmp_path / "run.sqlite") as store:
         store.add({"seed": 0}, 0, 1.0)
-        command[4] = "other.sqlite"
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.stderr == "wrote 1 networks to table.csv\n"
         store.add({"seed": 0}, 1, 1.0)
