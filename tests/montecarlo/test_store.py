@@ -358,25 +358,22 @@ def _python(code: str) -> list[str]:
     return [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}\n{code}"]
 
 
-def _kill_until_done(
-    command: list[str], folder: Path, rng: random.Random, *, kills: int, latest: float = 0.6
-) -> Iterator[int]:
+def _kill_until_done(command: list[str], folder: Path, *, seed: int, kills: int) -> Iterator[int]:
     """Start a command again and again, kill it after a random time, and then let it end; yield what is stored."""
-    store, lock, stored = folder / "run.sqlite", folder / "run.sqlite.lock", 0
-    for _ in range(kills):
-        at_work = rng.random() < 0.8  # else at any moment: also before there is a store, and while it is opened
-        if at_work:
-            lock.unlink(missing_ok=True)  # what the last one has left
+    rng, store, stored = random.Random(seed), folder / "run.sqlite", 0
+    for kill in range(kills):
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        end = time.monotonic() + 30
-        while at_work and not lock.exists() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, latest))
+        if kill % 4 == 3:  # at any moment: also before there is a store, and while it is opened
+            time.sleep(rng.uniform(0, 1.5))
+        else:  # at work
+            end = time.monotonic() + 60
+            while _stored(store) == stored and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.25))
         process.kill()
         _, error = process.communicate(timeout=10)  # which waits for its workers, too
         assert b"store" not in error  # it may say that its parts were torn from each other, but refused nothing
-        if store.exists():
-            stored = sum(len(ensemble.members) for ensemble in mc.read_store(store))
+        stored = _stored(store)
         yield stored
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
@@ -389,7 +386,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(seed:
     for name in ("killed", "undisturbed"):
         (tmp_path / name).mkdir()
     command = _python(f"import test_store\nfrom pathlib import Path\ntest_store.run(Path('run.sqlite'), {LONG})")
-    counts = list(_kill_until_done(command, tmp_path / "killed", random.Random(seed), kills=8))
+    counts = list(_kill_until_done(command, tmp_path / "killed", seed=seed, kills=8))
     run(tmp_path / "undisturbed" / "run.sqlite", LONG)
     assert counts == sorted(counts)
     assert 0 < counts[-1]
@@ -405,16 +402,13 @@ def test_a_command_that_is_killed_ends_as_an_undisturbed_one(tmp_path: Path) -> 
     command += ["--workers", "2", "--output", "one.svg"]
     for name in ("killed", "undisturbed"):
         (tmp_path / name).mkdir()
-    killed = _kill_until_done(
-        [*command, "--store", "run.sqlite"], tmp_path / "killed", random.Random(3), kills=5, latest=4.0
-    )
-    counts = list(killed)
+    counts = list(_kill_until_done([*command, "--store", "run.sqlite"], tmp_path / "killed", seed=3, kills=5))
     subprocess.run(command, cwd=tmp_path / "undisturbed", check=True, capture_output=True)
     assert counts == sorted(counts)
     assert len({*counts}) > 2  # it was killed at work
     assert sum(len(ensemble.members) for ensemble in mc.read_store(tmp_path / "killed" / "run.sqlite")) == 800
-    killed, undisturbed = ((tmp_path / name / "one.json").read_text() for name in ("killed", "undisturbed"))
-    assert json.loads(killed) == json.loads(undisturbed)
+    one, other = ((tmp_path / name / "one.json").read_text() for name in ("killed", "undisturbed"))
+    assert json.loads(one) == json.loads(other)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -444,7 +438,7 @@ def _stored(path: Path) -> int:
     return sum(len(ensemble.members) for ensemble in mc.read_store(path)) if path.exists() else 0
 
 
-class Bar(tqdm[Any]):
+class Bar(tqdm):  # type: ignore[type-arg]  # at run time it takes none
     """A progress bar that keeps itself for the test."""
 
     last: ClassVar[Bar]
