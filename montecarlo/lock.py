@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 """Seconds to wait: a reader looks whether there is a writer by holding the lock for a moment."""
 
 

@@ -120,10 +120,7 @@ class Store:
             else:
                 _require_header(self.path)
                 _require_run(self.path, run)
-            self._connection = sqlite3.connect(self.path)
-            self._connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
-            self._connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk, not on its way
-            self._connection.execute("PRAGMA fullfsync = ON")  # macOS
+            self._connection = _connect(self.path)
         except BaseException:
             lock.release()
             raise
@@ -273,6 +270,19 @@ def _create(path: Path, run: Mapping[str, Any]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk, not on its way
+        connection.execute("PRAGMA fullfsync = ON")  # macOS
+        connection.execute("SELECT count(*) FROM members").fetchone()  # the journals are there
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path} could not be opened ({error})") from error
+    return connection
 
 
 def _require_run(path: Path, run: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from problems import TANH
 from threadpoolctl import threadpool_info
+from tolerances import LINEAR_ALGEBRA
 
 import meanfield as mf
 import montecarlo as mc
@@ -121,3 +122,28 @@ def test_bad_experiments() -> None:
         mc.EigenvalueExperiment("tanh", width=10, samples=1)  # type: ignore[arg-type]
     with pytest.raises(mf.ParameterError, match="memory_limit must be a finite number > 0"):
         mc.EigenvalueExperiment(TANH, width=10, samples=10, memory_limit=0)
+
+
+def test_the_numbers_of_version_1() -> None:
+    """If these change, a store must not mix them with older ones: count up ``version`` of the class, and say so."""
+    network = TANH.normalized(output="mean")
+    kinds: list[Any] = [mc.EigenvalueExperiment, mc.EigenspaceExperiment, mc.LastLayerExperiment]
+    kinds += [mc.OrderParameterExperiment, mc.DeviationExperiment]
+    assert [getattr(kind, "version", 1) for kind in kinds] == [1] * 5
+    eigenvalues, eigenspace, last_layer, order, deviation = (
+        mc.run_ensemble(kind(network if i == 0 else TANH, 20, 10), members=1, seed=0).members[0]
+        for i, kind in enumerate(kinds)
+    )
+    measured = [
+        *(eigenvalues.mean, eigenvalues.second_moment, eigenvalues.prediction),
+        *(eigenspace.alignment, eigenspace.residual, last_layer.prediction),
+        *(order.activity.cross[2], order.preactivation.same[0], order.backward.cross[0]),
+        *(deviation.activity.cross[2], deviation.backward.same[0]),
+    ]
+    expected = [
+        *(0.03587844032399533, 0.1598565983901039, 6.57852077239265),
+        *(0.9415467658492016, 0.14976975059160194, 5.394689892009178),
+        *(0.18067265064423652, 2.624223336676611, 0.49977859706709826),
+        *(0.10142920688331332, 0.6065656111656366),
+    ]
+    assert measured == pytest.approx(expected, rel=LINEAR_ALGEBRA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,12 +26,8 @@ def against(experiment: object, **others: int) -> list[str]:
 
 def test_the_same_experiment_has_the_same_fingerprint_in_another_process() -> None:
     assert against(replace(EXPERIMENT)) == []
-    code = "import test_fingerprint as t; print(t.PRINT)"
-    command = [
-        sys.executable,
-        "-c",
-        f"import sys; sys.path[:0] = {sys.path!r} + [{__file__.rpartition('/')[0]!r}]; {code}",
-    ]
+    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}; import test_fingerprint as t"
+    command = [sys.executable, "-c", f"{code}; print(t.PRINT)"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == str(PRINT)
 
 
@@ -41,7 +38,7 @@ def test_the_same_experiment_has_the_same_fingerprint_in_another_process() -> No
         ({"samples": 20}, ["samples: 25 in the store, 20 asked"]),
         ({"biases": False}, ["biases: True in the store, False asked"]),
         (
-            {"network": replace(TANH, bias_variance=(0.5,) * 3)},
+            {"network": replace(TANH, bias_variance=(0.5, 0.5, 0.5))},
             ["network.bias_variance: [0.64, 0.64, 0.64] in the store, [0.5, 0.5, 0.5] asked"],
         ),
         (
