@@ -13,7 +13,8 @@ import numpy as np
 
 from meanfield.errors import require_integer
 
-from .executors import as_finished, blas_threads
+from .blas import blas_threads
+from .executors import as_finished
 from .experiments import Experiment
 
 Record = TypeVar("Record")
@@ -56,7 +57,7 @@ def run_ensemble(
     executor : concurrent.futures.Executor, optional
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
         the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
-        no lambdas. :class:`montecarlo.executors.Processes` replaces workers that die, and so does a cluster of dask
+        no lambdas. :class:`montecarlo.Processes` replaces workers that die, and so does a cluster of dask
         (``Client.get_executor()``; best with one thread for each worker): their members are run again.
     progress : callable, optional
         Called without arguments whenever a member has finished: ``tqdm(total=members).update``, for example.

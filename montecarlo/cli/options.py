@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from meanfield.errors import ParameterError, require_integer
 
 from ..ensemble import BLAS_THREADS
-from ..executors import Processes
+from ..processes import Processes
 
 CONNECT = 5.0
 """How many seconds a scheduler has to answer."""
