@@ -14,7 +14,8 @@ import numpy as np
 
 from meanfield.errors import require_integer
 
-from .executors import as_finished, blas_threads
+from .blas import blas_threads
+from .executors import as_finished
 from .experiments import Experiment
 from .fingerprint import fingerprint, versions
 from .store import Store
@@ -63,7 +64,7 @@ def run_ensemble(
     executor : concurrent.futures.Executor, optional
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
         the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
-        no lambdas. :class:`montecarlo.executors.Processes` replaces workers that die, and so does a cluster of dask
+        no lambdas. :class:`montecarlo.Processes` replaces workers that die, and so does a cluster of dask
         (``Client.get_executor()``; best with one thread for each worker): their members are run again.
     store : str, Path or Store, optional
         An SQLite file in which each member is safe before it counts as finished. A path is for this one experiment: the

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from meanfield.errors import ParameterError, require_integer, require_number
 
 from ..ensemble import BLAS_THREADS
-from ..executors import Processes
+from ..processes import Processes
 from ..store import Store
 
 CONNECT = 5.0

@@ -10,10 +10,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from pickle import PicklingError
 from threading import Event
 from typing import Any
 
@@ -24,8 +26,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import meanfield as mf
 import montecarlo as mc
+from montecarlo import Processes
+from montecarlo.blas import blas_threads
 from montecarlo.cli import main
-from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, Processes, WorkerError, as_finished, blas_threads
+from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, WorkerError, as_finished
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
@@ -264,10 +268,9 @@ def test_terminate_ends_the_processes_at_once(tmp_path: Path) -> None:
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     code = (
         "import pathlib, numpy, montecarlo, test_executors as t\n"
-        "from montecarlo.executors import Processes\n"
         "if __name__ == '__main__':\n"
         f"    experiment = t.Sleeping(pathlib.Path({str(tmp_path)!r}))\n"
-        "    montecarlo.run_ensemble(experiment, members=9, seed=0, executor=Processes(2))\n"
+        "    montecarlo.run_ensemble(experiment, members=9, seed=0, executor=montecarlo.Processes(2))\n"
     )
     script = tmp_path / "run.py"
     script.write_text(code)
@@ -337,6 +340,38 @@ def test_members_have_one_thread_whoever_has_set_another_limit() -> None:
         # in a thread, while this one holds a limit
         assert threads.submit(mc.run_ensemble, Looking(), members=1, seed=0).result().members == ({1},)
         assert _blas() == {2}
+
+
+class Unpicklable(Exception):
+    """An error that another process cannot get."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.because = lambda: None
+
+
+def _raise(kind: type[Exception]) -> None:
+    raise kind
+
+
+def _return_lambda() -> object:
+    return lambda: None
+
+
+def test_errors_say_where_they_happened() -> None:
+    with Processes(1) as processes:
+        with pytest.raises(KeyError) as error:
+            processes.submit(_raise, KeyError).result()
+        assert "in _raise" in error.value.__notes__[0]
+        with pytest.raises(RuntimeError, match="in _raise"):
+            processes.submit(_raise, Unpicklable).result()
+        for fails in (processes.submit(_return_lambda), processes.submit(lambda: 0)):
+            with pytest.raises((AttributeError, PicklingError), match="pickle"):
+                fails.result()
+        assert processes.submit(abs, -3).result() == 3
+        with pytest.raises(BrokenProcessPool, match="the worker ended with exit code 7"):
+            processes.submit(os._exit, 7).result()
+        assert processes.submit(abs, -3).result() == 3
 
 
 @pytest.mark.parametrize("workers", [0, 1.5, "two"])

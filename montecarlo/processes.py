@@ -1,0 +1,133 @@
+"""Worker processes that are replaced when they die."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar, cast
+
+from meanfield.errors import require_integer
+
+from .blas import blas_threads_of_children
+
+Result = TypeVar("Result")
+
+
+class Processes(ThreadPoolExecutor):
+    """Processes of this machine, each replaced when it dies; only the member that it ran is lost with it.
+
+    Each is fed by a thread of this process, for a ``ProcessPoolExecutor`` breaks as a whole. They end with this
+    process, however it ends.
+
+    Parameters
+    ----------
+    workers : int
+        How many, at least 1.
+    blas_threads : int
+        With how many threads NumPy starts in each, at least 1. (An ensemble sets the number that it needs anyway; this
+        saves the threads that it does not need.)
+
+    Raises
+    ------
+    ParameterError
+        For a number out of range.
+
+    Examples
+    --------
+    >>> with Processes(2) as processes:
+    ...     processes.submit(abs, -3).result()
+    3
+    """
+
+    def __init__(self, workers: int, *, blas_threads: int = 1) -> None:
+        super().__init__(require_integer("workers", workers, at_least=1))
+        self._blas_threads = require_integer("blas_threads", blas_threads, at_least=1)
+        self._own = threading.local()
+        # Nothing is ever written to the line; the workers end when this end of it is closed, on purpose or by death.
+        self._line, self._held = multiprocessing.Pipe(duplex=False)
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """Run a function that pickles in one of the processes."""
+        return super().submit(self._run, fn, *args, **kwargs)
+
+    def terminate(self) -> None:
+        """End the processes at once, with what they are doing; what has not started is cancelled."""
+        self.shutdown(wait=False, cancel_futures=True)
+        self._held.close()
+
+    def _run(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
+        """Run a function in the process of this thread."""
+        call = pickle.dumps((fn, args, kwargs))
+        if not hasattr(self._own, "worker"):
+            self._own.worker = _Worker(self._line, self._blas_threads)
+        try:
+            succeeded, result = self._own.worker.run(call)
+        except (EOFError, OSError):  # before its answer, or in the middle of it
+            code = self._own.worker.exit_code()
+            del self._own.worker
+            raise BrokenProcessPool(f"the worker ended with exit code {code}") from None
+        if not succeeded:
+            raise result
+        return cast(Result, result)
+
+
+class _Worker:
+    """A process, and the connection over which it gets calls; when that is closed, for want of users, it ends."""
+
+    def __init__(self, line: Connection, blas_threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, line))
+        with blas_threads_of_children(blas_threads):
+            self.process.start()
+        theirs.close()
+
+    def run(self, call: bytes) -> tuple[bool, Any]:
+        """Return whether the call succeeded, and its result or its error; fail if the process is gone."""
+        self.connection.send_bytes(call)
+        return cast(tuple[bool, Any], pickle.loads(self.connection.recv_bytes()))
+
+    def exit_code(self) -> int | None:
+        """Return how the process ended; minus the number of the signal, if it was one."""
+        self.process.join()
+        return self.process.exitcode
+
+
+def _work(connection: Connection, line: Connection) -> None:
+    """Answer calls until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
+    while True:
+        try:
+            call = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send_bytes(_answer(call))
+
+
+def _answer(call: bytes) -> bytes:
+    try:
+        fn, args, kwargs = pickle.loads(call)
+        return pickle.dumps((True, fn(*args, **kwargs)))
+    except BaseException as error:
+        where = traceback.format_exc()
+        error.add_note(f"In a worker process:\n{where}")
+        try:
+            return pickle.dumps((False, error))
+        except Exception:  # an error that does not pickle
+            return pickle.dumps((False, RuntimeError(where)))
+
+
+def _end_with(line: Connection) -> None:
+    try:
+        line.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)
