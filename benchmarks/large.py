@@ -37,7 +37,7 @@ def main() -> None:
     with threadpool_limits(int(os.environ.get("OMP_NUM_THREADS", "1")), user_api="blas"):
         for part in sys.argv[1:] or parts:
             parts[part]()
-            print()
+            print(flush=True)
 
 
 def solver() -> None:

@@ -13,6 +13,7 @@ from meanfield.errors import require_choice
 from .dual import MEMORY_LIMIT, gram_memory, require_memory
 from .dual_operator import operator_memory
 from .dual_tiles import tiles_memory
+from .propagate import sweep_memory
 
 
 class EigenvalueMethod(StrEnum):
@@ -60,7 +61,7 @@ def choose_method(
     method: EigenvalueMethod | str = EigenvalueMethod.AUTO,
     dtype: DTypeLike = np.float64,
     memory_limit: float = MEMORY_LIMIT,
-    other: float = 0.0,
+    with_sweep: bool = False,
 ) -> EigenvalueMethod:
     """Return how eigenvalues are measured: densely where that fits, unless the method is given.
 
@@ -75,8 +76,8 @@ def choose_method(
     dtype : numpy.float64 or numpy.float32
     memory_limit : float
         GiB.
-    other : float
-        GiB of it that are used otherwise.
+    with_sweep : bool
+        Whether weights, activities and gradients count as well.
 
     Raises
     ------
@@ -94,7 +95,8 @@ def choose_method(
     dense, free = EigenvalueMethod.DENSE, EigenvalueMethod.MATRIX_FREE
 
     def needed(method: EigenvalueMethod, dtype: DTypeLike = dtype) -> float:
-        return other + eigenvalue_memory(network, width=width, samples=samples, method=method, dtype=dtype)
+        sweep = sweep_memory(network, width, samples, dtype=dtype) if with_sweep else 0.0
+        return sweep + eigenvalue_memory(network, width=width, samples=samples, method=method, dtype=dtype)
 
     if method is EigenvalueMethod.AUTO:
         method = dense if needed(dense) <= memory_limit else free
@@ -102,6 +104,6 @@ def choose_method(
     if method is dense and needed(free) < needed(dense):
         less.append(f"method matrix-free: {needed(free):.3g} GiB")
     if np.dtype(dtype) == np.float64:
-        less.append(f"dtype float32: {needed(method) / 2:.3g} GiB")
+        less.append(f"dtype float32: {needed(method, np.float32):.3g} GiB")
     require_memory(needed(method), memory_limit, advice=f" ({', '.join(less)})" if less else "")
     return method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -75,27 +75,22 @@ class EigenvalueExperiment:
     memory_limit: float = MEMORY_LIMIT
     method: EigenvalueMethod | str = EigenvalueMethod.AUTO
     dtype: str = "float64"
+    solver: EigenvalueMethod = field(init=False)
+    """DENSE or MATRIX_FREE: the method, or what "auto" chose; it is part of what an ensemble prints."""
 
     def __post_init__(self) -> None:
         _validate(self.network, self.width, self.samples, self.dtype)
         object.__setattr__(self, "method", require_choice("method", self.method, EigenvalueMethod))
-        self._choose()
-
-    @property
-    def solver(self) -> EigenvalueMethod:
-        """DENSE or MATRIX_FREE: the method, or what "auto" chose."""
-        return self._choose()
-
-    def _choose(self) -> EigenvalueMethod:
-        return choose_method(
+        solver = choose_method(
             self.network,
             width=self.width,
             samples=self.samples,
             method=self.method,
             dtype=self.dtype,
             memory_limit=self.memory_limit,
-            other=sweep_memory(self.network, self.width, self.samples, dtype=self.dtype),
+            with_sweep=True,
         )
+        object.__setattr__(self, "solver", solver)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""

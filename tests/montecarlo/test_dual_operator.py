@@ -180,6 +180,8 @@ def test_the_method_is_chosen_and_said() -> None:
     network = replace(TANH, outputs=10)
     free = mc.EigenvalueExperiment(network, width=1000, samples=5000)
     assert (free.method, free.solver) == ("auto", "matrix-free")
+    assert "method=<EigenvalueMethod.AUTO: 'auto'>, dtype='float64', solver=<EigenvalueMethod.MATRIX_FREE" in str(free)
+    assert replace(free, samples=1000).solver == "dense"
     assert mc.EigenvalueExperiment(network, width=1000, samples=1000).solver == "dense"
     assert mc.EigenvalueExperiment(network, width=1000, samples=3500, dtype="float32").solver == "dense"
     assert mc.EigenvalueExperiment(network, width=1000, samples=3500).solver == "matrix-free"
