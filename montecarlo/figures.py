@@ -117,9 +117,7 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     )
     axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
     lines = [point.line for point in training.points]
-    axes.plot(
-        widths, lines, "--", color=_RED, linewidth=2.5, label=r"theory: $2/\lambda_{\max}$, lower bound if normalised"
-    )
+    axes.plot(widths, lines, "--", color=_RED, linewidth=2.5, label=r"theory: $2/\lambda_{\max}$ (left), 2/lower bound")
     critical = np.array([[sweep.critical for sweep in members] for members in sweeps])
     spread = critical.std(axis=1, ddof=1) if critical.shape[1] > 1 else None
     axes.errorbar(

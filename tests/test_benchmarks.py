@@ -42,3 +42,8 @@ def test_methods_of_integration_and_an_interrupted_run(tmp_path: Path) -> None:
 def test_speed_of_the_integrals() -> None:
     printed = run("integrals.py", "--size", "1", "--correlations", "1")
     assert "hard_tanh, scale=1 at 100" in printed
+
+
+def test_cost_of_a_training_step() -> None:
+    printed = run("training.py", "--widths", "10", "--samples", "20", "--rounds", "1")
+    assert "tanh, batch" in printed

@@ -179,7 +179,8 @@ def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
 
 def sweep_of(output: str, width: int, *, samples: int = 100, seed: int = 0, **options: Any) -> mc.LearningRateSweep:
     network = RELU_BIASED.normalized(output=output)
-    options = {"learning_rates": [1e-3, 1e-1], "steps": 1, **options}
+    options.setdefault("learning_rates", [1e-3, 1e-1])
+    options.setdefault("steps", 1)
     return mc.LearningRateExperiment(network, width, samples, **options).run(np.random.default_rng(seed))
 
 
