@@ -52,7 +52,7 @@ def require_difference(block: Exchangeable, order: OrderParameters) -> None:
     alike = float(((q_t - q_st) / q_t).min())
     if block.contrast <= _CANCELLED * block.same or alike <= _ALIKE:
         raise QuadratureError(
-            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, and q_t - q_st {alike:.1e} of q_t in some "
+            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, q_t - q_st {alike:.1e} of q_t in some "
             "layer: it has lost its digits. In a network this deep all samples look alike"
         )
 
