@@ -76,10 +76,10 @@ def paper_command(width: int, members: int, workers: int, seed: int, output: Pat
 
 def _text(findings: Sequence[Finding], curves: Sequence[RateCurve]) -> str:
     rows = [row for finding in findings for row in finding.comparison.rows]
-    against = sum(not row.agrees for row in rows)
+    against, undecided = sum(not row.agrees for row in rows), sum(row.verdict == "undecided" for row in rows)
     rates = "\n\n".join(f"(S.5), Lemma B.2: rate q of {curve.name}\n\n{curve.rates}" for curve in curves)
     lines = table((cells for finding in findings for cells in finding.cells), HEADERS)
-    return f"{lines}\n\n{len(rows)} comparisons, {against} of them against the theory.\n\n{rates}"
+    return f"{lines}\n\n{len(rows)} comparisons: {against} against the theory, {undecided} undecided.\n\n{rates}"
 
 
 _PAGE = """# The paper, statement by statement

@@ -49,7 +49,10 @@ def test_the_theorem_holds_and_could_have_failed(claim: Claim) -> None:
 
     comparison = compared(ensemble.members)
     assert comparison.agrees, str(comparison)
-    assert "undecided" not in {row.verdict for row in comparison.rows}
+    by_law = isinstance(theory, mf.EigenvalueStatistics) and theory.readout is not None
+    for row in comparison.rows:  # one output of a few networks, or expectations with heavy tails, decide little
+        few = row.quantity.startswith("q^3") or (by_law and not row.quantity.endswith("own theory"))
+        assert few or row.verdict != "undecided", str(row)
     if isinstance(theory, mf.Eigenspace) or claim.statement.startswith("zero"):
         return  # these could have failed as well: see below
     for factor in (0.6, 1.5):
