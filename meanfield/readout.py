@@ -52,7 +52,7 @@ class ReadoutScales:
         Parameters
         ----------
         outputs : array of shape (T, C)
-            Finite.
+            Finite; those of a sweep of ``montecarlo`` before their normalisation are ``sweep.u[-1]``.
 
         Notes
         -----

@@ -34,7 +34,7 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
 
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
     no verdict: the measured mean may differ by the O(1/M) or O(1/sqrt(M)) size of what the theory leaves out, and by
-    chance (with a probability of 1 in 1000, by Student's t); where what is left out may double the theory the verdict
+    chance (with a probability of 1 in 1000, by Student's t); where the two together may double the theory the verdict
     is "undecided". A bound shows whether the measured mean is inside, up to chance and an estimate of an omitted c2,
     and every single network, up to 4 sqrt(L/M) by which one may be off. A theory whose missing terms are as large as
     itself and not negative is a lower bound.

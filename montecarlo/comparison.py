@@ -68,14 +68,14 @@ class Row:
     def verdict(self) -> str:
         """What ``agrees`` says: "agrees" or "differs" for an equality, "inside" or "outside" for bounds.
 
-        An agreement is "undecided" where what the theory leaves out may be as large as the theory. A mean inside its
+        An agreement is "undecided" where the interval is as wide as the theory is large. A mean inside its
         bounds is not enough where they hold for each network: "2 of 20 outside" says how many are not.
         """
         if not self.is_equality:
             if self.outside and self.measured in self.interval:
                 return f"{self.outside} of {self.members} outside"
             return "inside" if self.agrees else "outside"
-        width = max(self.allowed.upper - self.theory.upper, self.theory.lower - self.allowed.lower)
+        width = max(self.interval.upper - self.theory.upper, self.theory.lower - self.interval.lower)
         if self.agrees and 0 < self.theory.lower <= width:
             return "undecided"
         return "agrees" if self.agrees else "differs"

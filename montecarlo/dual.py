@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
@@ -9,11 +11,14 @@ from scipy.linalg import get_blas_funcs
 from meanfield import HiddenNormalization, ParameterError
 from meanfield.errors import require_number
 
-from .normalize import normalise_outputs
+from .normalize import Normalised, normalise_outputs
 from .propagate import Sweep
 
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
+
+_LOST = 1e-10
+"""What is left after a normalisation of the outputs, as a part of F*: below this it has fewer than six digits."""
 
 _TILE = 64
 """Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
@@ -83,7 +88,8 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     ParameterError
         If that would take more memory than the limit; nothing is allocated before.
     ArithmeticError
-        If a gradient overflows.
+        If a gradient overflows, or if the samples look so alike that too few digits are left after a normalisation of
+        the outputs.
 
     Notes
     -----
@@ -111,11 +117,39 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
     gram = gram.T  # symmetric by now: the same matrix, in C order
+    project_both_sides(gram, normalise_outputs(sweep.u[-1], network.output_normalization))
+    return gram
+
+
+def project_both_sides(gram: NDArray[np.float64], of_outputs: Normalised) -> None:
+    """Replace F* by P F* P, with the Jacobian P of a normalisation of the outputs.
+
+    Parameters
+    ----------
+    gram : array of shape (C T, C T)
+        Overwritten.
+    of_outputs : Normalised
+        The normalised outputs, of shape (T, C).
+
+    Raises
+    ------
+    ArithmeticError
+        If fewer than about six digits are left: what all samples have in common is subtracted from the finished Gram.
+    """
+    samples, outputs = of_outputs.values.shape
+    weights = 1.0 if of_outputs.deviation is None else of_outputs.deviation**-2
+    before = float(np.sum(np.diagonal(gram).reshape(outputs, samples).T * weights))
     blocks = gram.reshape(outputs, samples, outputs, samples)
-    of_outputs = normalise_outputs(sweep.u[-1], network.output_normalization)
     of_outputs.adjoint(blocks.transpose(0, 1, 3, 2))  # the columns, as (k, s, t, k'), and the rows
     of_outputs.adjoint(blocks.transpose(2, 3, 1, 0))
-    return gram
+    after = float(np.trace(gram))
+    if not (math.isfinite(before) and math.isfinite(after)):
+        raise ArithmeticError("F* is not finite: the spread of the outputs is too small to divide by")
+    if after < _LOST * before and not of_outputs.is_constant:
+        raise ArithmeticError(
+            f"what normalised outputs leave of F* is {after / before:.1e} of it, and has lost its digits: all samples "
+            "look alike"
+        )
 
 
 def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
 from meanfield import Network, OutputNormalization
@@ -92,8 +92,9 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="width $M$")
     axes.set_ylabel(r"standard deviation of $\tilde{q}^1_{M,st}$ about $\tilde{q}^1_{st}$")
     _mark_widths(axes, fits[0].widths)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
     axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     rates = curves[0].rates

@@ -32,6 +32,11 @@ class Normalised:
     deviation: NDArray[np.float64] | None = None
     """The standard deviations that were divided by, of shape (1, M) or (T, 1); None if only the mean is subtracted."""
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the values are the same whatever was normalised: one, centred, is 0; two, standardised, are -1, 1."""
+        return self.axis is not None and self.values.shape[self.axis] == (1 if self.deviation is None else 2)
+
     def adjoint(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """Apply the Jacobian, which is its own adjoint, to an array: forward to tangents, backward to gradients.
 
@@ -59,8 +64,8 @@ class Normalised:
         """
         if self.axis is None:
             return gradient
-        if self.deviation is not None and self.values.shape[self.axis] == 2:
-            gradient[...] = 0  # two values become -1 and 1, whatever they are: not zero to rounding, but zero
+        if self.is_constant:
+            gradient[...] = 0  # not to rounding, but exactly
             return gradient
         for part in gradient:  # one at a time, to save memory
             part -= part.mean(axis=self.axis, keepdims=True)

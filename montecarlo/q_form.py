@@ -8,9 +8,9 @@ from scipy import linalg
 
 from meanfield import OutputNormalization, ParameterError
 
-from .dual import MEMORY_LIMIT, dual_gram, require_memory
+from .dual import MEMORY_LIMIT, dual_gram, project_both_sides, require_memory
 from .network import FiniteNetwork
-from .normalize import SAMPLES, UNITS, Normalised, centre
+from .normalize import SAMPLES, UNITS, centre
 from .propagate import Sweep
 
 
@@ -111,11 +111,7 @@ def q_form_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMO
     size = sweep.outputs.size
     require_memory(8 * 3 * size**2 / 2**30, memory_limit)
     gram = dual_gram(_with_plain_outputs(sweep), biases=biases, memory_limit=memory_limit)
-    samples, outputs = sweep.outputs.shape
-    blocks = gram.reshape(outputs, samples, outputs, samples)
-    mean_subtraction = Normalised(sweep.u[-1], axis)
-    mean_subtraction.adjoint(blocks.transpose(0, 1, 3, 2))
-    mean_subtraction.adjoint(blocks.transpose(2, 3, 1, 0))
+    project_both_sides(gram, centre(sweep.u[-1], axis))
     return np.asarray(q_matrix(sweep) @ gram)
 
 
@@ -123,7 +119,7 @@ def _axis(sweep: Sweep) -> int:
     output = sweep.finite_network.network.output_normalization
     if output not in (OutputNormalization.BATCH, OutputNormalization.LAYER):
         raise ParameterError(
-            "sweep", "of outputs behind batch or layer normalisation", f"output_normalization={output!s}"
+            "sweep", "of outputs with batch or layer normalisation", f"output_normalization={output!s}"
         )
     return SAMPLES if output is OutputNormalization.BATCH else UNITS
 

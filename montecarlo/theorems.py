@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from meanfield import (
+    Bounds,
     Eigenspace,
     EigenvalueStatistics,
     Network,
     OrderParameters,
+    OutputNormalization,
     ReadoutRequired,
     Regime,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
     propagate,
+    sharpness_exponents,
     sigmoid,
 )
 from meanfield.errors import require_integer
@@ -29,9 +32,11 @@ from .comparison import Comparison, Row
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .paper import FIGURE_1
+from .power_law import RateFit, fit_rate
+from .rates import spawn_seeds
 from .store import Store
 
-Experiment = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
+PaperExperiment = EigenvalueExperiment | OrderParameterExperiment | EigenspaceExperiment | LastLayerExperiment
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Claim:
 
     statement: str
     """As the paper numbers it."""
-    experiment: Experiment
+    experiment: PaperExperiment
     shown: tuple[str, ...] = ()
     """The quantities worth a line of their own; all of them if left out. The others are judged all the same."""
 
@@ -66,9 +71,10 @@ class Finding:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The rows worth a line: those that the claim names, and every one that does not agree."""
+        """The rows worth a line: those that the claim names, and every one that does not plainly agree."""
         names = self.claim.shown or [row.quantity for row in self.comparison.rows]
-        return tuple(row for row in self.comparison.rows if row.quantity in names or not row.agrees)
+        plain = ("agrees", "inside")
+        return tuple(row for row in self.comparison.rows if row.quantity in names or row.verdict not in plain)
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
@@ -85,7 +91,7 @@ HEADERS = ("statement: network, hidden/output normalisation", *ROW_HEADERS)
 """Of a table of findings."""
 
 
-_SHOWN: dict[type[Experiment], tuple[str, ...]] = {
+_SHOWN: dict[type[PaperExperiment], tuple[str, ...]] = {
     OrderParameterExperiment: ("qhat^2_t", "qhat^2_st", "qtilde^1_t", "qtilde^1_st")
 }
 """The quantities of an experiment that are printed, where not all of them are."""
@@ -113,7 +119,7 @@ def claims(*, width: int) -> tuple[Claim, ...]:
     ) -> list[Network]:
         return [replace(network, outputs=outputs).normalized(hidden=hidden, output=output) for network in networks]
 
-    tried: list[tuple[str, type[Experiment], list[Network], int]] = [
+    tried: list[tuple[str, type[PaperExperiment], list[Network], int]] = [
         ("(5)-(7)", OrderParameterExperiment, on(both), 20),
         ("(S.74), (S.87)", OrderParameterExperiment, on(both, hidden="layer"), 20),
         ("(S.66)-(S.70)", OrderParameterExperiment, on(both, hidden="batch"), 20),
@@ -123,14 +129,17 @@ def claims(*, width: int) -> tuple[Claim, ...]:
         ("Theorem 3.1", EigenspaceExperiment, on([tanh_network], outputs=4), width // 4),
         ("Theorem 3.3 (i)", EigenvalueExperiment, on(both, output="mean"), math.isqrt(width) // 3),
         ("Theorem 3.3 (ii)", EigenvalueExperiment, on(both, output="mean"), width),
+        ("Theorem 2.2, kappa'", EigenvalueExperiment, on([tanh_network], hidden="layer"), width),
+        ("Theorem 3.3 (ii), kappa'", EigenvalueExperiment, on([tanh_network], hidden="layer", output="mean"), width),
         ("(19)", EigenvalueExperiment, on(both, output="batch"), width),
         ("(19)", EigenvalueExperiment, on([tanh_network], output="batch", outputs=4), width // 4),
+        ("(19), kappa'", EigenvalueExperiment, on([tanh_network], hidden="layer", output="batch"), width),
         ("zero at T = 2", EigenvalueExperiment, on([relu_network], output="batch"), 2),
         ("(S.61)-(S.67)", LastLayerExperiment, on([*non_negative, tanh_network], hidden="batch"), 30),
         ("Theorem 3.4", EigenvalueExperiment, on(non_negative, hidden="batch"), 30),
         ("Theorem 4.1", EigenvalueExperiment, on(both, hidden="layer", output="layer", outputs=10), width // 10),
         ("Theorem 4.1", EigenvalueExperiment, on(both, hidden="layer", output="layer", outputs=4), width // 4),
-        ("Theorem 4.1", EigenvalueExperiment, on([relu_network], output="layer", outputs=10), width // 10),
+        ("Theorem 4.1, kappa", EigenvalueExperiment, on([relu_network], output="layer", outputs=10), width // 10),
         ("zero at C = 2", EigenvalueExperiment, on([relu_network], output="layer", outputs=2), width // 2),
     ]
     return tuple(
@@ -171,8 +180,68 @@ def try_claims(
     return tuple(findings)
 
 
+@dataclass(frozen=True)
+class SharpnessGrowth:
+    """The power of M with which lambda_max grows after mean subtraction, for T = M, and what Theorem B.1 says of it."""
+
+    network: Network
+    exponents: Bounds
+    """Of the theorem, for the rate q = 1/2."""
+    fit: RateFit
+    """Of lambda_max at several widths; its q is minus the exponent."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the confidence interval of the measured exponent meets the interval of the theorem."""
+        return -self.fit.upper <= self.exponents.upper and -self.fit.lower >= self.exponents.lower
+
+    def __str__(self) -> str:
+        measured = f"{-self.fit.q:.3f} [{-self.fit.upper:.3f}, {-self.fit.lower:.3f}]"
+        return f"lambda_max ~ M^x: x in {self.exponents}, measured {measured}, {'inside' if self.agrees else 'outside'}"
+
+
+def measure_growth(
+    network: Network,
+    *,
+    widths: Sequence[int],
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    store: Store | None = None,
+    progress: Callable[[], object] | None = None,
+) -> SharpnessGrowth:
+    """Measure how lambda_max grows with the width after mean subtraction, with T = M.
+
+    Parameters
+    ----------
+    network : Network
+        Its outputs are mean-subtracted here.
+    widths : sequence of int
+        M, increasing, at least 2.
+    members : int
+        Networks at each width, at least 2.
+    seed, executor, store, progress
+        As for :func:`measure_rates`.
+
+    Equations: (S.33), Theorem B.1
+    """
+    network = network.normalized(output=OutputNormalization.MEAN)
+    largest = []
+    for width, width_seed in zip(widths, spawn_seeds(seed, len(widths)), strict=True):
+        ensemble = run_ensemble(
+            EigenvalueExperiment(network, width, width),
+            members=members,
+            seed=width_seed,
+            executor=executor,
+            store=store,
+            progress=progress,
+        )
+        largest.append([member.largest.lower for member in ensemble.members])
+    return SharpnessGrowth(network, sharpness_exponents(0.5), fit_rate(widths, largest))
+
+
 def theory_of(
-    experiment: Experiment, *, regime: Regime | str = Regime.AUTO, leading_order: bool = False
+    experiment: PaperExperiment, *, regime: Regime | str = Regime.AUTO, leading_order: bool = False
 ) -> EigenvalueStatistics | OrderParameters | Eigenspace | None:
     """Return what the theory predicts for an experiment.
 

@@ -87,9 +87,11 @@ class EigenvalueStatistics:
     """What separates the theorem from finite networks, by its order of magnitude; empty for a measurement."""
 
     def __str__(self) -> str:
+        s = _known(self.second_moment)
+        unbounded = any(c.quantity == "second_moment" and math.isinf(c.size) for c in self.corrections)
         rows = [
             ("m_lambda", _known(self.mean)),
-            ("s_lambda", _known(self.second_moment)),
+            ("s_lambda", f"at least {s}" if unbounded else s),
             ("lambda_max", str(self.largest)),
             ("parameters", f"{self.parameters:.10g}"),
             ("theorem", self.theorem),

@@ -16,7 +16,7 @@ from meanfield.records import plain, table
 from ..ensemble import family
 from ..paper import FIGURE_S1, RateCurve, figure_s1
 from ..rates import DeviationExperiment
-from ..theorems import HEADERS, Finding, claims, try_claims
+from ..theorems import HEADERS, Finding, SharpnessGrowth, claims, measure_growth, try_claims
 from .options import ensemble_options, opened, pool, progress
 
 
@@ -56,7 +56,7 @@ def paper_command(
         with output.open("a"):  # whether it can be written is known before the work
             pass
     tried, widths = claims(width=width), [width // 8, width // 4, width // 2, width]
-    runs = (len(tried) + len(FIGURE_S1) * len(widths)) * members
+    runs = (len(tried) + 2 * len(FIGURE_S1) * len(widths)) * members  # rates, and the growth of lambda_max
     kinds = {type(claim.experiment) for claim in tried} | {DeviationExperiment}
     with (
         opened(store, family("paper", *sorted(kinds, key=str), seed=seed, width=width)) as shelf,
@@ -67,7 +67,8 @@ def paper_command(
         common["progress"] = finished
         findings = try_claims(tried, **common)
         curves = figure_s1(widths=widths, **common)
-    text = _text(findings, curves)
+        growths = [measure_growth(network, widths=widths, **common) for network in FIGURE_S1.values()]
+    text = _text(findings, curves, growths)
     if output is not None:
         options = f"--width {width} --members {members} --seed {seed}"
         output.write_text(_PAGE.format(options=options, width=width, members=members, text=text))
@@ -80,18 +81,21 @@ def paper_command(
             "seed": seed,
             "findings": plain(findings),
             "rates": plain(curves),
+            "growth": plain(growths),
         }
         click.echo(json.dumps(record, indent=2))
     elif output is None:
         click.echo(text)
 
 
-def _text(findings: Sequence[Finding], curves: Sequence[RateCurve]) -> str:
+def _text(findings: Sequence[Finding], curves: Sequence[RateCurve], growths: Sequence[SharpnessGrowth]) -> str:
     rows = [row for finding in findings for row in finding.comparison.rows]
-    against = sum(not row.agrees for row in rows)
+    against, undecided = sum(not row.agrees for row in rows), sum(row.verdict == "undecided" for row in rows)
     rates = "\n\n".join(f"(S.5), Lemma B.2: rate q of {curve.name}\n\n{curve.rates}" for curve in curves)
     lines = table((cells for finding in findings for cells in finding.cells), HEADERS)
-    return f"{lines}\n\n{len(rows)} comparisons, {against} of them against the theory.\n\n{rates}"
+    counts = f"{len(rows)} comparisons: {against} against the theory, {undecided} undecided."
+    growth = "\n".join(f"Theorem B.1, T = M: {name}: {one}" for name, one in zip(FIGURE_S1, growths, strict=True))
+    return "\n\n".join((lines, counts, growth, rates))
 
 
 _PAGE = """# The paper, statement by statement

@@ -116,3 +116,19 @@ def test_memory_is_refused_before_it_is_used() -> None:
             of_batch(batch, width=300, samples=1000)
     with pytest.raises(mf.ParameterError, match="memory_limit must be at least"):
         mc.dual_gram(mc.propagate(*finite_network(2, "none", hidden="batch")), memory_limit=0.005)
+
+
+@pytest.mark.parametrize("output", ["mean", "batch"])
+def test_samples_that_look_alike_are_refused_before_their_digits_are_lost(output: str) -> None:
+    """With inputs 1 + d x the result is off by 1e-16/d^2: to 1e-6 it is right where it is not refused."""
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, output_normalization=output)
+    rng = np.random.default_rng(0)
+    finite = mc.sample_network(network, width=6, rng=rng)
+    x = rng.standard_normal((5, 6))
+    for distance, refused in ((1e-2, False), (1e-4, False), (1e-6, True), (1e-9, True)):
+        sweep = mc.propagate(finite, 1 + distance * x)
+        if refused:
+            with pytest.raises(ArithmeticError, match="has lost its digits"):
+                mc.dual_gram(sweep)
+        else:
+            assert np.linalg.eigvalsh(mc.dual_gram(sweep))[0] > -1e-6 * np.trace(mc.dual_gram(sweep))

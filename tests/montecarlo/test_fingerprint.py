@@ -66,7 +66,6 @@ def test_another_experiment_on_the_same_network() -> None:
     assert all(line.endswith(" in the store, nothing asked") for line in said[1:])  # what the other does not have
 
 
-
 def test_another_function_of_the_same_name_is_noticed() -> None:
     for impostor in (
         mf.Activation("tanh", lambda u: np.tanh(u) * (1 + 1e-6), mf.tanh.slope),

@@ -10,7 +10,7 @@ from problems import RELU, TANH
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo.theorems import Claim, claims, theory_of, try_claims
+from montecarlo.theorems import Claim, claims, measure_growth, theory_of, try_claims
 
 WIDTH, MEMBERS = 1000, 8
 CLAIMS = claims(width=WIDTH)
@@ -49,7 +49,10 @@ def test_the_theorem_holds_and_could_have_failed(claim: Claim) -> None:
 
     comparison = compared(ensemble.members)
     assert comparison.agrees, str(comparison)
-    assert "undecided" not in {row.verdict for row in comparison.rows}
+    by_law = isinstance(theory, mf.EigenvalueStatistics) and theory.readout is not None
+    for row in comparison.rows:  # one output of a few networks, or expectations with heavy tails, decide little
+        few = row.quantity.startswith("q^3") or (by_law and not row.quantity.endswith("own theory"))
+        assert few or row.verdict != "undecided", str(row)
     if isinstance(theory, mf.Eigenspace) or claim.statement.startswith("zero"):
         return  # these could have failed as well: see below
     for factor in (0.6, 1.5):
@@ -135,9 +138,26 @@ def test_which_theory_belongs_to_an_experiment() -> None:
 
 def test_what_agrees_need_not_have_a_line() -> None:
     claim = Claim("(5)-(7)", mc.OrderParameterExperiment(RELU, 50, 10), ("qtilde^1_st",))
-    (finding,) = try_claims([claim], members=5, seed=0)
+    (finding,) = try_claims([claim], members=40, seed=0)
     assert [row.quantity for row in finding.rows] == ["qtilde^1_st"]
     assert [cells[:2] for cells in finding.cells] == [
         ("(5)-(7): relu (2, 0) L=3 C=1 T=10 none/none", "qtilde^1_st"),
         ("", "17 more"),
     ]
+
+
+@pytest.mark.parametrize("network", [RELU, TANH], ids=["relu", "tanh"])
+def test_theorem_b_1(network: mf.Network) -> None:
+    """lambda_max grows slowly after mean subtraction; without it the same measurement is outside."""
+    growth = measure_growth(network, widths=(50, 100, 200, 400), members=10, seed=0)
+    assert growth.exponents == mf.Bounds(0.0, 0.5)
+    assert growth.agrees, str(growth)
+    assert "inside" in str(growth)
+    ensembles = [
+        mc.run_ensemble(mc.EigenvalueExperiment(network, width, width), members=10, seed=width)
+        for width in (50, 100, 200, 400)
+    ]
+    largest = [[member.largest.lower for member in ensemble.members] for ensemble in ensembles]
+    sharp = replace(growth, fit=mc.fit_rate((50, 100, 200, 400), largest))
+    assert not sharp.agrees
+    assert "outside" in str(sharp)

@@ -134,7 +134,7 @@ def test_the_paper_s_product_has_the_same_spectrum(hidden: str, output: str, sam
 def test_the_paper_s_product_needs_a_normalisation_that_divides() -> None:
     result = mc.propagate(*member("none", "mean", outputs=3, samples=3))
     for function in (mc.q_matrix, mc.q_form_gram):
-        with pytest.raises(mf.ParameterError, match="sweep must be of outputs behind batch or layer normalisation"):
+        with pytest.raises(mf.ParameterError, match="sweep must be of outputs with batch or layer normalisation"):
             function(result)
     divided = mc.propagate(*member("none", "batch", outputs=3, samples=3))
     with pytest.raises(mf.ParameterError, match="memory_limit must be at least"):
