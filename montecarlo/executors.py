@@ -11,14 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 from uuid import uuid4
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 ATTEMPTS = 3
-"""How often a member may be lost with its worker before it is taken to be the reason."""
+"""How often a member may be lost with its worker before it is taken to be the reason.
+
+The last attempt is made when no other member is under way, for a worker that dies takes along what waits for it too.
+"""
 
 QUEUED_PER_WORKER = 4
 """How many members are handed over at a time, for each worker: enough that none waits, few enough to cancel quickly."""
@@ -68,46 +71,62 @@ def as_finished(
         for number, task in tasks:
             yield number, run(task)
     else:
-        yield from _on_workers(run, tasks, executor)
+        yield from _OnWorkers(run, executor).results(tasks)
 
 
-def _on_workers(
-    run: Callable[[Task], Result], tasks: Iterable[tuple[int, Task]], executor: Executor
-) -> Generator[tuple[int, Result], None, None]:
-    fresh, again = iter(tasks), list[tuple[int, Task]]()
-    losses = Counter[int]()
-    under_way: dict[Future[Result], tuple[int, Task]] = {}
-    finished: SimpleQueue[Future[Result]] = SimpleQueue()
-    try:
-        while True:
-            while len(under_way) < _queued(executor) and (next_task := again.pop() if again else next(fresh, None)):
-                try:
-                    future = executor.submit(_attempt, run, next_task[1], uuid4().hex)
-                except _refusals() as refusal:
-                    under_way.clear()  # nor can it cancel
-                    raise WorkerError(_REFUSED.format(type(refusal).__name__, refusal)) from refusal
-                under_way[future] = next_task
-                future.add_done_callback(finished.put)
-            if not under_way:
-                return
-            future = finished.get()
-            number, task = under_way.pop(future)
-            error = future.exception() if not future.cancelled() else CancelledError()
-            if error is None:
-                yield number, future.result()
-                continue
-            if not isinstance(error, _losses()):
-                raise error
-            losses[number] += 1
-            if losses[number] == ATTEMPTS:
-                raise WorkerError(
-                    f"member {number} lost its worker {ATTEMPTS} times, so it is taken to be the reason (is there "
-                    f"enough memory for it?); the last time: {type(error).__name__}: {error}"
-                ) from error
-            again.append((number, task))
-    finally:
-        for future in under_way:
-            future.cancel()
+class _OnWorkers(Generic[Task, Result]):
+    """Tasks on their way over the workers of an executor."""
+
+    def __init__(self, run: Callable[[Task], Result], executor: Executor) -> None:
+        self.run, self.executor = run, executor
+        self.losses = Counter[int]()
+        self.again: list[tuple[int, Task]] = []
+        self.suspects: list[tuple[int, Task]] = []
+        self.under_way: dict[Future[Result], tuple[int, Task]] = {}
+        self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
+
+    def results(self, tasks: Iterable[tuple[int, Task]]) -> Generator[tuple[int, Result], None, None]:
+        """Yield the number and the result of each."""
+        fresh = iter(tasks)
+        try:
+            while True:
+                while len(self.under_way) < _queued(self.executor) and (
+                    next_task := self.again.pop() if self.again else next(fresh, None)
+                ):
+                    self.hand_over(next_task)
+                if not self.under_way:
+                    if not self.suspects:
+                        return
+                    self.hand_over(self.suspects.pop())
+                future = self.finished.get()
+                task = self.under_way.pop(future)
+                error = CancelledError() if future.cancelled() else future.exception()
+                if error is None:
+                    yield task[0], future.result()
+                elif isinstance(error, _losses()):
+                    self.lose(task, error)
+                else:
+                    raise error
+        finally:
+            for future in self.under_way:
+                future.cancel()
+
+    def hand_over(self, task: tuple[int, Task]) -> None:
+        try:
+            future = self.executor.submit(_attempt, self.run, task[1], uuid4().hex)
+        except _refusals() as refusal:
+            self.under_way.clear()  # nor can it cancel
+            raise WorkerError(_REFUSED.format(type(refusal).__name__, refusal)) from refusal
+        self.under_way[future] = task
+        future.add_done_callback(self.finished.put)
+
+    def lose(self, task: tuple[int, Task], error: BaseException) -> None:
+        """Have a task that was lost with its worker run again."""
+        number, _ = task
+        self.losses[number] += 1
+        if self.losses[number] == ATTEMPTS:
+            raise WorkerError(_LOST.format(number, ATTEMPTS, type(error).__name__, error)) from error
+        (self.suspects if self.losses[number] == ATTEMPTS - 1 else self.again).append(task)
 
 
 def _queued(executor: Executor) -> int:
@@ -136,4 +155,9 @@ def _refusals() -> tuple[type[BaseException], ...]:
 _REFUSED = (
     "the executor takes no more members ({}: {}): run again with a new one (with a store, what has finished is kept); "
     "montecarlo.Processes replaces workers that die"
+)
+
+_LOST = (
+    "member {} lost its worker {} times, at last with no other member under way, so it is taken to be the reason (is "
+    "there enough memory for it?): {}: {}"
 )
