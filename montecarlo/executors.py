@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 from uuid import uuid4
 
@@ -28,6 +28,9 @@ QUEUED_PER_WORKER = 4
 
 QUEUED = 1000
 """The same for executors that do not say how many workers they have, such as a cluster."""
+
+LISTEN = 5.0
+"""After how many seconds of silence it is asked whether the executor is still there."""
 
 
 class WorkerError(ChildProcessError):
@@ -98,7 +101,7 @@ class _OnWorkers(Generic[Task, Result]):
                     if not self.suspects:
                         return
                     self.hand_over(self.suspects.pop())
-                future = self.finished.get()
+                future = self.next_finished()
                 task = self.under_way.pop(future)
                 error = CancelledError() if future.cancelled() else future.exception()
                 if error is None:
@@ -115,10 +118,21 @@ class _OnWorkers(Generic[Task, Result]):
         try:
             future = self.executor.submit(_attempt, self.run, task[1], uuid4().hex)
         except _refusals() as refusal:
-            self.under_way.clear()  # nor can it cancel
-            raise WorkerError(_REFUSED.format(type(refusal).__name__, refusal)) from refusal
+            raise self.gone(f"{type(refusal).__name__}: {refusal}") from refusal
         self.under_way[future] = task
         future.add_done_callback(self.finished.put)
+
+    def next_finished(self) -> Future[Result]:
+        while True:
+            try:
+                return self.finished.get(timeout=LISTEN)
+            except Empty:
+                if _is_gone(self.executor):
+                    raise self.gone("its scheduler does not answer") from None
+
+    def gone(self, why: str) -> WorkerError:
+        self.under_way.clear()  # nor can it cancel
+        return WorkerError(_GONE.format(why))
 
     def lose(self, task: tuple[int, Task], error: BaseException) -> None:
         """Have a task that was lost with its worker run again."""
@@ -152,8 +166,14 @@ def _refusals() -> tuple[type[BaseException], ...]:
     return (RuntimeError, *([client.ClosedClientError] if client else []))
 
 
-_REFUSED = (
-    "the executor takes no more members ({}: {}): run again with a new one (with a store, what has finished is kept); "
+def _is_gone(executor: Executor) -> bool:
+    """Return whether a cluster has lost its scheduler for good: it tells nobody who waits for a future."""
+    client = getattr(executor, "_client", None)
+    return getattr(client, "status", None) == "closed"
+
+
+_GONE = (
+    "the executor takes no more members ({}): run again with a new one (with a store, what has finished is kept); "
     "montecarlo.Processes replaces workers that die"
 )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from pickle import PicklingError
-from threading import Event
+from threading import Event, Timer
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo import Processes
+from montecarlo import Processes, executors
 from montecarlo.blas import blas_threads
 from montecarlo.cli import main
 from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, WorkerError, as_finished
@@ -192,6 +192,23 @@ def test_a_member_that_was_forgotten_runs_again() -> None:
     losing = Losing()
     assert dict(as_finished(abs, enumerate([-1, -2, -3]), losing)) == {0: 1, 1: 2, 2: 3}
     assert losing.submitted == 6
+
+
+def test_a_scheduler_that_dies_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client gives up and closes, and the futures hear nothing of it."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(executors, "LISTEN", 0.1)
+    file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen([*command, "--scheduler-file", str(file)], stderr=subprocess.DEVNULL)
+    try:
+        with distributed.Client(scheduler_file=str(file), set_as_default=False, timeout="3s") as client:
+            Timer(0.5, scheduler.kill).start()
+            with pytest.raises(WorkerError, match=r"takes no more members \(its scheduler does not answer\)"):
+                mc.run_ensemble(EXPERIMENT, members=2, seed=3, executor=client.get_executor())
+    finally:
+        scheduler.kill()
+        scheduler.wait()
 
 
 def test_members_are_handed_over_a_few_at_a_time() -> None:
