@@ -11,7 +11,7 @@ from .comparison import Comparison, Row
 from .dual import dual_gram, gram_memory
 from .dual_operator import dual_operator
 from .eigenvalue_method import EigenvalueMethod, choose_method
-from .ensemble import Ensemble, run_ensemble
+from .ensemble import Ensemble, run_ensemble, run_ensembles
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .export import table_rows, to_frame, to_xarray, write_table
 from .last_layer import last_layer_gram
@@ -24,11 +24,21 @@ from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
 from .store import Store, StoredEnsemble, StoreError, read_store
-from .sweeps import LearningRateExperiment, LearningRateSweep, measure_threshold
+from .sweeps import (
+    Descent,
+    LearningRateSweep,
+    Threshold,
+    ThresholdExperiment,
+    TrainingExperiment,
+    join_sweeps,
+    measure_threshold,
+    sweep_experiments,
+)
 from .training import TrainingRun, train
 
 __all__ = [
     "Comparison",
+    "Descent",
     "DeviationExperiment",
     "EigenspaceExperiment",
     "EigenvalueExperiment",
@@ -36,7 +46,6 @@ __all__ = [
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
-    "LearningRateExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",
     "Processes",
@@ -48,6 +57,9 @@ __all__ = [
     "StoreError",
     "StoredEnsemble",
     "Sweep",
+    "Threshold",
+    "ThresholdExperiment",
+    "TrainingExperiment",
     "TrainingRun",
     "__version__",
     "choose_method",
@@ -57,6 +69,7 @@ __all__ = [
     "dual_operator",
     "fit_rate",
     "gram_memory",
+    "join_sweeps",
     "last_layer_gram",
     "measure_deviations",
     "measure_eigenspace",
@@ -72,8 +85,10 @@ __all__ = [
     "q_matrix",
     "read_store",
     "run_ensemble",
+    "run_ensembles",
     "sample_inputs",
     "sample_network",
+    "sweep_experiments",
     "table_rows",
     "to_frame",
     "to_xarray",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -109,17 +108,96 @@ def run_ensemble(
     """
     members = require_integer("members", members, at_least=1)
     seed = require_integer("seed", seed, at_least=0, at_most=None)
+    with _opened(experiment, seed, store) as shelf:
+        (ensemble,) = _run([experiment], [shelf], members=members, seed=seed, executor=executor, progress=progress)
+    return ensemble
+
+
+def run_ensembles(
+    experiments: Sequence[Experiment[Record]],
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    store: Store | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[Ensemble[Record], ...]:
+    """Run several experiments side by side: workers that one of them does not need take members of the next.
+
+    Parameters
+    ----------
+    experiments : sequence
+        As for :func:`run_ensemble`. What takes longest had better come first.
+    members, seed : int
+        Of each. Member i of every experiment gets the same stream.
+    executor, progress
+        As for :func:`run_ensemble`.
+    store : Store, optional
+        Of all of them.
+
+    Returns
+    -------
+    tuple of Ensemble
+        In the order of the experiments; each is what :func:`run_ensemble` returns for it.
+
+    Raises
+    ------
+    Exception
+        As :func:`run_ensemble`.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> experiments = [mc.EigenvalueExperiment(network, width, 20) for width in (50, 20)]
+    >>> wide, narrow = mc.run_ensembles(experiments, members=3, seed=0)
+    >>> narrow.members == mc.run_ensemble(experiments[1], members=3, seed=0).members
+    True
+    """
+    members = require_integer("members", members, at_least=1)
+    seed = require_integer("seed", seed, at_least=0, at_most=None)
+    with ExitStack() as stack:
+        shelves = [stack.enter_context(_opened(experiment, seed, store)) for experiment in experiments]
+        return _run(experiments, shelves, members=members, seed=seed, executor=executor, progress=progress)
+
+
+def _run(
+    experiments: Sequence[Experiment[Record]],
+    shelves: Sequence[_Shelf],
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None,
+    progress: Callable[[], object] | None,
+) -> tuple[Ensemble[Record], ...]:
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
-    with _opened(experiment, seed, store) as shelf:
-        records: dict[int, Record] = shelf.found(members)
-        missing = [(member, stream) for member, stream in enumerate(streams) if member not in records]
-        with closing(as_finished(partial(_run_member, experiment), missing, executor)) as finished:
-            for member, record in finished:
-                shelf.add(member, record)
-                records[member] = record
-                report()
-    return Ensemble(experiment, seed, tuple(records[member] for member in range(members)))
+    records: list[dict[int, Record]] = [shelf.found(members) for shelf in shelves]
+    missing = (
+        (_Member(which, member), (experiment, streams[member]))
+        for which, experiment in enumerate(experiments)
+        for member in range(members)
+        if member not in records[which]
+    )
+    with closing(as_finished(_run_member, missing, executor)) as finished:
+        for (which, member), record in finished:
+            shelves[which].add(member, record)
+            records[which][member] = record
+            report()
+    return tuple(
+        Ensemble(experiment, seed, tuple(found[member] for member in range(members)))
+        for experiment, found in zip(experiments, records, strict=True)
+    )
+
+
+class _Member(NamedTuple):
+    """Whose number among the experiments, and which member."""
+
+    experiment: int
+    member: int
+
+    def __str__(self) -> str:
+        return str(self.member)
 
 
 def family(command: str, *kinds: type, seed: int, **common: Any) -> dict[str, Any]:
@@ -178,7 +256,8 @@ def _opened(experiment: object, seed: int, store: str | os.PathLike[str] | Store
         yield _Shelf(own, data)
 
 
-def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:
+def _run_member(task: tuple[Experiment[Record], np.random.SeedSequence]) -> Record:
+    experiment, stream = task
     with blas_threads(BLAS_THREADS):
         return experiment.run(np.random.default_rng(stream))
 

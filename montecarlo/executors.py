@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 from uuid import uuid4
 
+Name = TypeVar("Name", bound=Hashable)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -38,9 +39,9 @@ class WorkerError(ChildProcessError):
 
 
 def as_finished(
-    run: Callable[[Task], Result], tasks: Iterable[tuple[int, Task]], executor: Executor | None
-) -> Generator[tuple[int, Result], None, None]:
-    """Run every task, and yield its number and its result as soon as it has one.
+    run: Callable[[Task], Result], tasks: Iterable[tuple[Name, Task]], executor: Executor | None
+) -> Generator[tuple[Name, Result], None, None]:
+    """Run every task, and yield its name and its result as soon as it has one.
 
     A task that is lost with its worker is run again. The tasks are handed over a few at a time.
 
@@ -48,8 +49,8 @@ def as_finished(
     ----------
     run : callable
         A function of a module, which pickles.
-    tasks : iterable of (int, task)
-        Numbered; each is yielded once.
+    tasks : iterable of (name, task)
+        The names can be hashed; each is yielded once.
     executor : concurrent.futures.Executor or None
         None runs them here, in their order. Others: :class:`montecarlo.Processes`, threads, ``get_executor()`` of dask.
 
@@ -71,25 +72,26 @@ def as_finished(
     True
     """
     if executor is None:
-        for number, task in tasks:
-            yield number, run(task)
+        for name, task in tasks:
+            yield name, run(task)
     else:
-        yield from _OnWorkers(run, executor).results(tasks)
+        workers: _OnWorkers[Name, Task, Result] = _OnWorkers(run, executor)
+        yield from workers.results(tasks)
 
 
-class _OnWorkers(Generic[Task, Result]):
+class _OnWorkers(Generic[Name, Task, Result]):
     """Tasks on their way over the workers of an executor."""
 
     def __init__(self, run: Callable[[Task], Result], executor: Executor) -> None:
         self.run, self.executor = run, executor
-        self.losses = Counter[int]()
-        self.again: list[tuple[int, Task]] = []
-        self.suspects: list[tuple[int, Task]] = []
-        self.under_way: dict[Future[Result], tuple[int, Task]] = {}
+        self.losses = Counter[Name]()
+        self.again: list[tuple[Name, Task]] = []
+        self.suspects: list[tuple[Name, Task]] = []
+        self.under_way: dict[Future[Result], tuple[Name, Task]] = {}
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
 
-    def results(self, tasks: Iterable[tuple[int, Task]]) -> Generator[tuple[int, Result], None, None]:
-        """Yield the number and the result of each."""
+    def results(self, tasks: Iterable[tuple[Name, Task]]) -> Generator[tuple[Name, Result], None, None]:
+        """Yield the name and the result of each."""
         fresh = iter(tasks)
         try:
             while True:
@@ -114,7 +116,7 @@ class _OnWorkers(Generic[Task, Result]):
             for future in self.under_way:
                 future.cancel()
 
-    def hand_over(self, task: tuple[int, Task]) -> None:
+    def hand_over(self, task: tuple[Name, Task]) -> None:
         try:
             future = self.executor.submit(_attempt, self.run, task[1], uuid4().hex)
         except _refusals() as refusal:
@@ -134,13 +136,13 @@ class _OnWorkers(Generic[Task, Result]):
         self.under_way.clear()  # nor can it cancel
         return WorkerError(_GONE.format(why))
 
-    def lose(self, task: tuple[int, Task], error: BaseException) -> None:
+    def lose(self, task: tuple[Name, Task], error: BaseException) -> None:
         """Have a task that was lost with its worker run again."""
-        number, _ = task
-        self.losses[number] += 1
-        if self.losses[number] == ATTEMPTS:
-            raise WorkerError(_LOST.format(number, ATTEMPTS, type(error).__name__, error)) from error
-        (self.suspects if self.losses[number] == ATTEMPTS - 1 else self.again).append(task)
+        name, _ = task
+        self.losses[name] += 1
+        if self.losses[name] == ATTEMPTS:
+            raise WorkerError(_LOST.format(name, ATTEMPTS, type(error).__name__, error)) from error
+        (self.suspects if self.losses[name] == ATTEMPTS - 1 else self.again).append(task)
 
 
 def _queued(executor: Executor) -> int:

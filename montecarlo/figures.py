@@ -110,16 +110,18 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
 def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     """Draw the smallest loss over the trials as colours, grey where all exploded, thresholds as points and a line."""
     widths = np.array([point.width for point in training.points])
-    sweeps = [point.ensemble.members for point in training.points]
+    sweeps = [point.sweeps for point in training.points]
     rates = np.array(sweeps[0][0].learning_rates)
-    losses = np.array([[sweep.losses for sweep in members] for members in sweeps]).min(axis=1)
+    losses = np.array(
+        [[[descent.final_loss for descent in sweep.descents] for sweep in trials] for trials in sweeps]
+    ).min(axis=1)
     mesh = axes.pcolormesh(
         _edges(widths), _edges(rates), np.ma.masked_invalid(losses.T), cmap="viridis", norm=LogNorm(*_LOSSES)
     )
     axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
     lines = [point.line for point in training.points]
     axes.plot(widths, lines, "--", color=_RED, linewidth=2.5, label=r"theory: $2/\lambda_{\max}$ (left), 2/lower bound")
-    critical = np.array([[sweep.critical for sweep in members] for members in sweeps])
+    critical = np.array([[sweep.threshold.critical for sweep in trials] for trials in sweeps])
     spread = critical.std(axis=1, ddof=1) if critical.shape[1] > 1 else None
     axes.errorbar(
         widths,
@@ -132,7 +134,7 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
         capsize=3,
         label=r"measured $2/\lambda_{\max}$ at initialisation",
     )
-    threshold = np.array([[sweep.threshold for sweep in members] for members in sweeps]).mean(axis=1)
+    threshold = np.array([[sweep.threshold.measured for sweep in trials] for trials in sweeps]).mean(axis=1)
     axes.plot(
         widths, threshold, "x", color=_BLACK, markersize=4.5, zorder=3, label="rate above which small residuals grow"
     )
@@ -151,7 +153,7 @@ def plot_figure_2(maps: Sequence[TrainingMap]) -> Figure:
     for axes, training in zip(panels, maps, strict=True):
         mesh = draw_training(axes, training)
     panels[0].set_ylabel(r"learning rate $\eta$")
-    first, trials = maps[0], len(maps[0].points[0].ensemble.members)
+    first, trials = maps[0], len(maps[0].points[0].sweeps)
     what = "training loss" if trials == 1 else f"smallest training loss of {trials} trials"
     figure.colorbar(mesh, ax=panels, extend="both", label=f"{what} after {first.steps} steps")
     handles, labels = panels[0].get_legend_handles_labels()

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, learning_rate_bound, relu, tanh
 from meanfield.errors import require_integer
 
 from .compare import compare
 from .comparison import Comparison
-from .ensemble import Ensemble, run_ensemble
-from .experiments import EigenvalueExperiment
+from .ensemble import Ensemble, run_ensemble, run_ensembles
+from .experiments import EigenvalueExperiment, Experiment
 from .rates import Rates, measure_rates, spawn_seeds
 from .store import Store
-from .sweeps import LearningRateExperiment, LearningRateSweep
+from .sweeps import LearningRateSweep, ThresholdExperiment, TrainingExperiment, join_sweeps, sweep_experiments
 
 FIGURE_1 = {
     "relu (2, 0)": Network.uniform(relu, depth=3, weight_variance=2.0),
@@ -166,12 +167,13 @@ FIGURE_2_OUTPUTS = ("none", "mean", "batch")
 
 @dataclass(frozen=True)
 class TrainingPoint:
-    """The training losses of networks of one width, and the lambda_max of the theory."""
+    """Learning-rate sweeps of networks of one width, and the lambda_max of the theory."""
 
     width: int
     theory: EigenvalueStatistics
     """Theorem 2.2, Theorem 3.3 (ii) or (19), as printed."""
-    ensemble: Ensemble[LearningRateSweep]
+    sweeps: tuple[LearningRateSweep, ...]
+    """One for each trial."""
 
     @property
     def line(self) -> float:
@@ -214,8 +216,8 @@ def figure_2(
     members : int
         Trials: 1 for figure 2, 10 for figure S.2, which shows the smallest loss over the trials.
     seed, executor, store, progress
-        As for :func:`run_ensemble`; ``progress`` is called ``3 * len(widths) * members`` times. The same seed serves
-        every map, so that each network is seen with every normalisation of its outputs.
+        As for :func:`run_ensemble`; ``progress`` is called ``3 * len(widths) * members * (len(learning_rates) + 1)``
+        times. The same seed serves every map, so that each network is seen with every normalisation of its outputs.
 
     Returns
     -------
@@ -232,28 +234,30 @@ def figure_2(
 
     Equations: (10), (18), (23), figures 2 and S.2
     """
-    experiments = figure_2_experiments(widths=widths, learning_rates=learning_rates, samples=samples, steps=steps)
-    points: dict[Network, list[TrainingPoint]] = {experiment.network: [] for experiment in experiments}
-    for experiment in experiments:
-        network, width = experiment.network, experiment.width
+    sweeps = figure_2_experiments(widths=widths, learning_rates=learning_rates, samples=samples, steps=steps)
+    longest_first = sorted(sweeps, key=lambda place: place[1], reverse=True)
+    experiments: list[Experiment[Any]] = [experiment for place in longest_first for experiment in sweeps[place]]
+    ensembles = iter(
+        run_ensembles(experiments, members=members, seed=seed, executor=executor, store=store, progress=progress)
+    )
+    found = {place: join_sweeps([next(ensembles) for _ in sweeps[place]]) for place in longest_first}
+    points: dict[Network, list[TrainingPoint]] = {network: [] for network, _ in sweeps}
+    for network, width in sweeps:
         theory = eigenvalue_statistics(network, width=width, samples=samples, regime="proportional", leading_order=True)
-        ensemble = run_ensemble(
-            experiment, members=members, seed=seed, executor=executor, store=store, progress=progress
-        )
-        points[network].append(TrainingPoint(width, theory, ensemble))
+        points[network].append(TrainingPoint(width, theory, found[network, width]))
     return tuple(TrainingMap(network, samples, steps, tuple(here)) for network, here in points.items())
 
 
 def figure_2_experiments(
     *, widths: Sequence[int], learning_rates: Sequence[float], samples: int, steps: int
-) -> tuple[LearningRateExperiment, ...]:
-    """Return the experiments of figures 2 and S.2, each with its own checks: normalisation by normalisation.
+) -> dict[tuple[Network, int], tuple[ThresholdExperiment | TrainingExperiment, ...]]:
+    """Return the experiments of figures 2 and S.2, each with its own checks, by network and width.
 
     Behind batch normalisation, the expectation of (19) needs T > 5.
     """
     require_integer("samples", samples, at_least=6)
-    return tuple(
-        LearningRateExperiment(network, width, samples, learning_rates=learning_rates, steps=steps)
+    return {
+        (network, width): sweep_experiments(network, width, samples, learning_rates=learning_rates, steps=steps)
         for network in (FIGURE_2.normalized(output=output) for output in FIGURE_2_OUTPUTS)
         for width in widths
-    )
+    }

@@ -1,4 +1,4 @@
-"""Learning-rate sweeps: one network trained from the same initialisation at every rate, and its threshold measured."""
+"""Learning-rate sweeps: networks trained from the same initialisation at every rate, and their thresholds measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,7 @@ from meanfield.errors import require_integer, require_number, require_sequence
 
 from .codec import register
 from .dual import MEMORY_LIMIT
+from .ensemble import Ensemble
 from .experiments import EigenvalueExperiment
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .propagate import propagate
@@ -39,17 +41,11 @@ _FLOOR = 1e-12
 
 @register
 @dataclass(frozen=True)
-class LearningRateSweep:
-    """The training losses of one network at every learning rate, and the threshold of the same network."""
+class Threshold:
+    """lambda_max of a network at initialisation, and the learning rate above which its small residuals grow."""
 
-    learning_rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    """After the last step; infinite where the loss exploded."""
-    exploded: tuple[int | None, ...]
-    """After how many steps; None where it did not."""
-    initial_loss: float
     largest_eigenvalue: float
-    """lambda_max of the Fisher information at initialisation, bias parameters included."""
+    """lambda_max of the Fisher information, bias parameters included."""
     stable: float
     """The largest rate found at which a small residual dies out."""
     unstable: float
@@ -57,32 +53,30 @@ class LearningRateSweep:
 
     @property
     def critical(self) -> float:
-        """2/lambda_max at initialisation, (23)."""
+        """2/lambda_max, (23)."""
         return 2 / self.largest_eigenvalue
 
     @property
-    def threshold(self) -> float:
-        """The measured threshold: the geometric mean of ``stable`` and ``unstable``."""
+    def measured(self) -> float:
+        """The geometric mean of ``stable`` and ``unstable``."""
         return math.sqrt(self.stable * self.unstable)
 
-    @property
-    def smallest_exploding(self) -> float:
-        """The smallest rate of the sweep at which the loss exploded; infinite if it never did."""
-        rates = zip(self.learning_rates, self.exploded, strict=True)
-        return min((rate for rate, step in rates if step is not None), default=math.inf)
 
-    @property
-    def largest_surviving(self) -> float:
-        """The largest rate of the sweep below every one that exploded; 0 if there is none."""
-        return max((rate for rate in self.learning_rates if rate < self.smallest_exploding), default=0.0)
+@register
+@dataclass(frozen=True)
+class Descent:
+    """What is kept of one run of gradient descent."""
+
+    initial_loss: float
+    final_loss: float
+    """After the last step; infinite if the loss exploded."""
+    exploded: int | None
+    """After how many steps; None if it did not."""
 
 
 @dataclass(frozen=True)
-class LearningRateExperiment:
-    """Train a fresh network on the labels of a fresh teacher, at every learning rate from the same initialisation.
-
-    The teacher is an independent network of the same family, and its outputs are normalised like those of the student,
-    so that the labels can be attained.
+class ThresholdExperiment:
+    """Measure lambda_max and the threshold of a fresh network on fresh inputs.
 
     Parameters
     ----------
@@ -90,12 +84,6 @@ class LearningRateExperiment:
         With any normalisation.
     width, samples : int
         M and T, as for :class:`EigenvalueExperiment`.
-    learning_rates : sequence of float
-        Above 0, increasing.
-    steps : int
-        Of gradient descent, at least 1; 1000 in the paper.
-    explosion : float
-        The loss above which a descent is stopped.
     memory_limit : float
         GiB that one member may take.
 
@@ -107,21 +95,16 @@ class LearningRateExperiment:
     Notes
     -----
     2/lambda_max (23) is the threshold near a minimum, where the residual is small; ``stable`` and ``unstable`` measure
-    it there, for this network and these inputs. Far from one, a rate above it makes the loss grow at first, and then
-    either it explodes or the growing residual carries the network to where lambda_max is smaller. Which of them depends
-    on how much the loss may grow before it counts as exploded: see the figures 2 and S.2.
+    it there, for this network and these inputs.
 
-    Equations: (23), figure 2
+    Equations: (23)
 
     Examples
     --------
     >>> import meanfield as mf
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
-    >>> experiment = LearningRateExperiment(network, 50, 20, learning_rates=[1e-3, 1.0], steps=20)
-    >>> sweep = experiment.run(np.random.default_rng(0))
-    >>> sweep.losses[0] < sweep.initial_loss, sweep.losses[1]
-    (True, inf)
-    >>> round(sweep.threshold / sweep.critical, 1)
+    >>> threshold = ThresholdExperiment(network, 50, 20).run(np.random.default_rng(0))
+    >>> round(threshold.measured / threshold.critical, 1)
     1.0
     """
 
@@ -129,42 +112,183 @@ class LearningRateExperiment:
     width: int
     samples: int
     _: KW_ONLY
-    learning_rates: Sequence[float]
+    memory_limit: float = MEMORY_LIMIT
+
+    def __post_init__(self) -> None:
+        EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
+
+    def run(self, rng: np.random.Generator) -> Threshold:
+        """Run one member."""
+        student, inputs, _ = _problem(self.network, self.width, self.samples, rng)
+        largest = measure_eigenvalues(propagate(student, inputs), memory_limit=self.memory_limit).largest.lower
+        if not largest:
+            raise ArithmeticError("lambda_max is zero: the outputs do not depend on the parameters")
+        stable, unstable = measure_threshold(student, inputs, start=1.0, rng=rng)
+        return Threshold(largest, stable, unstable)
+
+
+@dataclass(frozen=True)
+class TrainingExperiment:
+    """Train a fresh network on the labels of a fresh teacher, by gradient descent at one learning rate.
+
+    The teacher is an independent network of the same family, and its outputs are normalised like those of the student,
+    so that the labels can be attained. Member i starts from the same network with the same labels at every learning
+    rate, and that is the network of member i of the :class:`ThresholdExperiment` of the same sizes.
+
+    Parameters
+    ----------
+    network, width, samples, memory_limit
+        As for :class:`ThresholdExperiment`.
+    learning_rate : float
+        Above 0.
+    steps : int
+        Of gradient descent, at least 1; 1000 in the paper.
+    explosion : float
+        The loss above which a descent is stopped.
+
+    Raises
+    ------
+    ParameterError
+        As for :class:`ThresholdExperiment`.
+
+    Notes
+    -----
+    Far from a minimum a rate above 2/lambda_max makes the loss grow at first, and then either it explodes or the
+    growing residual carries the network to where lambda_max is smaller. Which of them depends on how much the loss may
+    grow before it counts as exploded: see the figures 2 and S.2.
+
+    Equations: (23), figure 2
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
+    >>> for rate in (1e-3, 1.0):
+    ...     descent = TrainingExperiment(network, 50, 20, learning_rate=rate, steps=20).run(np.random.default_rng(0))
+    ...     print(descent.final_loss < descent.initial_loss, descent.exploded is None)
+    True True
+    False False
+    """
+
+    network: Network
+    width: int
+    samples: int
+    _: KW_ONLY
+    learning_rate: float
     steps: int
     explosion: float = EXPLOSION
     memory_limit: float = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
         EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
-        given = require_sequence("learning_rates", self.learning_rates)
-        rates = tuple(require_number("learning_rates", rate, above=0) for rate in given)
-        if not rates or any(after <= before for before, after in pairwise(rates)):
-            raise ParameterError("learning_rates", "at least one, increasing", rates)
-        object.__setattr__(self, "learning_rates", rates)
+        require_number("learning_rate", self.learning_rate, above=0)
         require_integer("steps", self.steps, at_least=1)
         require_number("explosion", self.explosion, above=0)
 
-    def run(self, rng: np.random.Generator) -> LearningRateSweep:
+    def run(self, rng: np.random.Generator) -> Descent:
         """Run one member."""
-        student, teacher = (sample_network(self.network, width=self.width, rng=rng) for _ in range(2))
-        inputs = sample_inputs(self.network, width=self.width, samples=self.samples, rng=rng)
-        labels = propagate(teacher, inputs).outputs
-        statistics = measure_eigenvalues(propagate(student, inputs), memory_limit=self.memory_limit)
-        start = math.sqrt(self.learning_rates[0] * self.learning_rates[-1])
-        stable, unstable = measure_threshold(student, inputs, start=start, rng=rng)
-        runs = [
-            train(student, inputs, labels, learning_rate=rate, steps=self.steps, explosion=self.explosion)
-            for rate in self.learning_rates
-        ]
-        return LearningRateSweep(
-            learning_rates=tuple(self.learning_rates),
-            losses=tuple(run.final_loss for run in runs),
-            exploded=tuple(run.exploded for run in runs),
-            initial_loss=float(runs[0].losses[0]),
-            largest_eigenvalue=statistics.largest.lower,
-            stable=stable,
-            unstable=unstable,
+        student, inputs, labels = _problem(self.network, self.width, self.samples, rng)
+        run = train(
+            student, inputs, labels, learning_rate=self.learning_rate, steps=self.steps, explosion=self.explosion
         )
+        return Descent(float(run.losses[0]), run.final_loss, run.exploded)
+
+
+@dataclass(frozen=True)
+class LearningRateSweep:
+    """The descents of one network at every learning rate, and its threshold."""
+
+    threshold: Threshold
+    learning_rates: tuple[float, ...]
+    descents: tuple[Descent, ...]
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """After the last step, at every rate; infinite where the loss exploded."""
+        return tuple(descent.final_loss for descent in self.descents)
+
+    @property
+    def smallest_exploding(self) -> float:
+        """The smallest rate at which the loss exploded; infinite if it never did."""
+        rates = zip(self.learning_rates, self.descents, strict=True)
+        return min((rate for rate, descent in rates if descent.exploded is not None), default=math.inf)
+
+    @property
+    def largest_surviving(self) -> float:
+        """The largest rate below every one that exploded; 0 if there is none."""
+        return max((rate for rate in self.learning_rates if rate < self.smallest_exploding), default=0.0)
+
+
+def sweep_experiments(
+    network: Network,
+    width: int,
+    samples: int,
+    *,
+    learning_rates: Sequence[float],
+    steps: int,
+    explosion: float = EXPLOSION,
+    memory_limit: float = MEMORY_LIMIT,
+) -> tuple[ThresholdExperiment | TrainingExperiment, ...]:
+    """Return the experiments of a learning-rate sweep: of the threshold, then one for each rate.
+
+    Parameters
+    ----------
+    network, width, samples, steps, explosion, memory_limit
+        As for :class:`TrainingExperiment`.
+    learning_rates : sequence of float
+        Above 0, increasing, at least one.
+
+    Raises
+    ------
+    ParameterError
+        As for :class:`TrainingExperiment`, before anything is run.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> len(sweep_experiments(network, 50, 20, learning_rates=[1e-3, 1e-2], steps=10))
+    3
+    """
+    given = require_sequence("learning_rates", learning_rates)
+    rates = [require_number("learning_rates", rate, above=0) for rate in given]
+    if not rates or any(after <= before for before, after in pairwise(rates)):
+        raise ParameterError("learning_rates", "at least one, increasing", tuple(rates))
+    return (
+        ThresholdExperiment(network, width, samples, memory_limit=memory_limit),
+        *(
+            TrainingExperiment(
+                network,
+                width,
+                samples,
+                learning_rate=rate,
+                steps=steps,
+                explosion=explosion,
+                memory_limit=memory_limit,
+            )
+            for rate in rates
+        ),
+    )
+
+
+def join_sweeps(ensembles: Sequence[Ensemble[Any]]) -> tuple[LearningRateSweep, ...]:
+    """Return one sweep for each member, from the ensembles of :func:`sweep_experiments` in their order.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
+    >>> experiments = sweep_experiments(network, 50, 20, learning_rates=[1e-3, 1.0], steps=20)
+    >>> (sweep,) = join_sweeps(mc.run_ensembles(experiments, members=1, seed=0))
+    >>> sweep.largest_surviving, sweep.smallest_exploding
+    (0.001, 1.0)
+    """
+    thresholds, *descents = ensembles
+    rates = tuple(cast(TrainingExperiment, ensemble.experiment).learning_rate for ensemble in descents)
+    return tuple(
+        LearningRateSweep(threshold, rates, tuple(ensemble.members[member] for ensemble in descents))
+        for member, threshold in enumerate(thresholds.members)
+    )
 
 
 def measure_threshold(
@@ -227,6 +351,15 @@ def measure_threshold(
         else:
             stable = middle
     return stable, unstable
+
+
+def _problem(
+    network: Network, width: int, samples: int, rng: np.random.Generator
+) -> tuple[FiniteNetwork, NDArray[np.float64], NDArray[np.float64]]:
+    """Return a fresh student, inputs, and the labels of a fresh teacher."""
+    student, teacher = (sample_network(network, width=width, rng=rng) for _ in range(2))
+    inputs = sample_inputs(network, width=width, samples=samples, rng=rng)
+    return student, inputs, propagate(teacher, inputs).outputs
 
 
 def _nearby(finite_network: FiniteNetwork, rng: np.random.Generator) -> FiniteNetwork:

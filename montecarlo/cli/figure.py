@@ -32,7 +32,7 @@ from ..paper import (
     figure_s1,
 )
 from ..rates import DeviationExperiment
-from ..sweeps import LearningRateExperiment
+from ..sweeps import ThresholdExperiment, TrainingExperiment
 from .options import ensemble_options, opened, pool, progress, read_rates, read_widths
 
 _FULL_WIDTHS = [20, 50, 100, 200, 300, 400, 500, 600, 800, 1000]
@@ -218,13 +218,13 @@ def _train_and_draw(
         "members": members,
         "seed": seed,
     }
-    common: dict[str, Any] = {"learning_rates": rates, "samples": numbers["samples"], "steps": numbers["steps"]}
-    figure_2_experiments(widths=sizes, **common)
-    runs = len(FIGURE_2_OUTPUTS) * len(sizes) * members
-    study = family("figure 2", LearningRateExperiment, seed=seed, **common)
+    common = {"samples": numbers["samples"], "steps": numbers["steps"]}
+    figure_2_experiments(widths=sizes, learning_rates=rates, **common)  # its checks
+    runs = len(FIGURE_2_OUTPUTS) * len(sizes) * members * (len(rates) + 1)
+    study = family("figure 2", ThresholdExperiment, TrainingExperiment, seed=seed)
     with (
         opened(store, study) as shelf,
-        pool(min(workers, members)) as executor,
+        pool(workers) as executor,
         progress(runs, shelf) as finished,
     ):
         maps = figure_2(
@@ -278,20 +278,19 @@ def _training_table(maps: Sequence[TrainingMap]) -> str:
     rows = []
     for one in maps:
         for point in one.points:
-            sweeps = point.ensemble.members
-            surviving, exploding = (
-                f"{np.mean([getattr(sweep, name) / sweep.critical for sweep in sweeps]):.2f}"
-                for name in ("largest_surviving", "smallest_exploding")
-            )
-            ratios = [sweep.threshold / sweep.critical for sweep in sweeps]
+            sweeps = point.sweeps
+            critical = np.array([sweep.threshold.critical for sweep in sweeps])
+            measured = np.array([sweep.threshold.measured for sweep in sweeps])
+            surviving = np.mean([sweep.largest_surviving for sweep in sweeps] / critical)
+            exploding = np.mean([sweep.smallest_exploding for sweep in sweeps] / critical)
             rows.append(
                 (
                     one.network.output_normalization,
                     point.width,
-                    f"{np.mean([sweep.critical for sweep in sweeps]):.3g}",
-                    f"{np.mean(ratios):.3f}",
-                    f"{surviving} .. {exploding}",
-                    f"{np.mean([point.line / sweep.critical for sweep in sweeps]):.2f}",
+                    f"{np.mean(critical):.3g}",
+                    f"{np.mean(measured / critical):.3f}",
+                    f"{surviving:.2f} .. {exploding:.2f}",
+                    f"{np.mean(point.line / critical):.2f}",
                 )
             )
     headers = ("output", "M", "critical = 2/lambda_max", "threshold/critical", "explodes/critical", "line/critical")

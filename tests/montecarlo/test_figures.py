@@ -52,16 +52,17 @@ def test_the_same_networks_are_seen_with_every_normalisation(maps: tuple[Trainin
     """The variance of the outputs divides lambda_max; the losses before training differ by what is subtracted."""
     assert tuple(one.network.output_normalization for one in maps) == FIGURE_2_OUTPUTS
     for none, mean in zip(maps[0].points, maps[1].points, strict=True):
-        for plain, centred in zip(none.ensemble.members, mean.ensemble.members, strict=True):
-            assert centred.initial_loss < plain.initial_loss
-            assert centred.critical >= plain.critical
+        for plain, centred in zip(none.sweeps, mean.sweeps, strict=True):
+            assert centred.descents[0].initial_loss < plain.descents[0].initial_loss
+            assert centred.threshold.critical >= plain.threshold.critical
 
 
 def test_the_threshold_is_measured_width_by_width(maps: tuple[TrainingMap, ...]) -> None:
     for one in maps:
         for point in one.points:
-            for sweep in point.ensemble.members:
-                assert sweep.stable / THRESHOLD < sweep.critical < sweep.unstable * THRESHOLD
+            for sweep in point.sweeps:
+                threshold = sweep.threshold
+                assert threshold.stable / THRESHOLD < threshold.critical < threshold.unstable * THRESHOLD
 
 
 def test_the_drawn_map_holds_the_data(maps: tuple[TrainingMap, ...]) -> None:
@@ -73,7 +74,7 @@ def test_the_drawn_map_holds_the_data(maps: tuple[TrainingMap, ...]) -> None:
         drawn = values.filled(np.inf).reshape(len(RATES), len(WIDTHS))
         for column, point in enumerate(one.points):
             for row in range(len(RATES)):
-                smallest = min(sweep.losses[row] for sweep in point.ensemble.members)
+                smallest = min(sweep.losses[row] for sweep in point.sweeps)
                 assert drawn[row, column] == smallest
         corners = np.asarray(mesh.get_coordinates())
         edges = [width / math.sqrt(2) for width in (10, 20, 40, 80)]
@@ -115,7 +116,7 @@ def test_the_commands(name: str, extra: tuple[str, ...], tmp_path: Path) -> None
     assert pixels.std() > 0.05
     record = json.loads(image.with_suffix(".json").read_text())
     assert (record["samples"], record["steps"], record["members"]) == (12, 5, 1 + (name == "s2"))
-    sweep = record["maps"][1]["points"][0]["ensemble"]["members"][0]
+    sweep = record["maps"][1]["points"][0]["sweeps"][0]
     assert sweep["learning_rates"] == [1e-3, 1e-1]
 
 

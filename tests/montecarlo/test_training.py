@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ SMOOTH = mf.Network(
 
 
 def problem(
-    network: mf.Network, *, width: int = 8, samples: int = 6, seed: int = 0
+    network: mf.Network, *, width: int = 8, samples: int = 6, seed: int | np.random.SeedSequence = 0
 ) -> tuple[mc.FiniteNetwork, Any, Any]:
     """Return a student, inputs, and the labels of a teacher."""
     rng = np.random.default_rng(seed)
@@ -181,17 +182,19 @@ def sweep_of(output: str, width: int, *, samples: int = 100, seed: int = 0, **op
     network = RELU_BIASED.normalized(output=output)
     options.setdefault("learning_rates", [1e-3, 1e-1])
     options.setdefault("steps", 1)
-    return mc.LearningRateExperiment(network, width, samples, **options).run(np.random.default_rng(seed))
+    experiments = mc.sweep_experiments(network, width, samples, **options)
+    (sweep,) = mc.join_sweeps(mc.run_ensembles(experiments, members=1, seed=seed))
+    return sweep
 
 
 @pytest.mark.parametrize("width", [25, 50, 100, 200])
 @pytest.mark.parametrize("output", ["none", "mean", "batch"])
 def test_the_measured_threshold_is_that_of_lambda_max_width_by_width(output: str, width: int) -> None:
     """Gradient descent alone against the eigenvalue of the same network, at initialisation."""
-    sweep = sweep_of(output, width)
-    assert sweep.unstable <= sweep.stable * PRECISION
-    assert sweep.stable < sweep.critical * THRESHOLD
-    assert sweep.unstable > sweep.critical / THRESHOLD
+    threshold = sweep_of(output, width).threshold
+    assert threshold.unstable <= threshold.stable * PRECISION
+    assert threshold.stable < threshold.critical * THRESHOLD
+    assert threshold.unstable > threshold.critical / THRESHOLD
 
 
 def test_the_threshold_does_not_depend_on_where_the_search_begins() -> None:
@@ -216,7 +219,7 @@ def test_the_line_of_figure_2_right_is_not_the_threshold() -> None:
         network = RELU_BIASED.normalized(output="mean")
         theory = mf.eigenvalue_statistics(network, width=width, samples=200, regime="proportional", leading_order=True)
         lines.append(mf.learning_rate_bound(theory).necessary)
-        thresholds.append(sweep_of("mean", width, samples=200).threshold)
+        thresholds.append(sweep_of("mean", width, samples=200).threshold.measured)
     kappa = mf.kappas(RELU_BIASED)
     assert lines[0] == pytest.approx(2 / (25 / 200 * 2 * (kappa.same - kappa.cross)), rel=1e-12)
     assert lines[0] / lines[1] == pytest.approx(4, rel=1e-12)
@@ -239,14 +242,15 @@ def test_a_sweep_is_of_one_network() -> None:
     """Its losses are those of separate runs from the same initialisation, and its explosions end them."""
     rates = [1e-4, 1e-3, 1.0, 3.0]
     sweep = sweep_of("none", 30, samples=40, learning_rates=rates, steps=10)
-    student, inputs, labels = problem(RELU_BIASED, width=30, samples=40)
-    for rate, final, step in zip(rates, sweep.losses, sweep.exploded, strict=True):
+    (stream,) = np.random.SeedSequence(0).spawn(1)
+    student, inputs, labels = problem(RELU_BIASED, width=30, samples=40, seed=stream)
+    for rate, descent in zip(rates, sweep.descents, strict=True):
         run = mc.train(student, inputs, labels, learning_rate=rate, steps=10)
-        assert (final, step) == (run.final_loss, run.exploded)
-    assert sweep.initial_loss == pytest.approx(loss(student, inputs, labels), rel=ROUNDING)
+        assert (descent.final_loss, descent.exploded) == (run.final_loss, run.exploded)
+        assert descent.initial_loss == pytest.approx(loss(student, inputs, labels), rel=ROUNDING)
     assert (sweep.largest_surviving, sweep.smallest_exploding) == (1e-3, 1.0)
     measured = mc.measure_eigenvalues(mc.propagate(student, inputs)).largest.lower
-    assert sweep.critical == pytest.approx(2 / measured, rel=ROUNDING)
+    assert sweep.threshold.critical == pytest.approx(2 / measured, rel=ROUNDING)
 
 
 def test_a_sweep_without_an_explosion() -> None:
@@ -271,14 +275,14 @@ def test_a_sweep_without_an_explosion() -> None:
 def test_an_experiment_checks_its_numbers_at_construction(change: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"width": 10, "samples": 10, "learning_rates": [0.1], "steps": 1} | change
     with pytest.raises(ParameterError, match=message):
-        mc.LearningRateExperiment(RELU_BIASED.normalized(output="mean"), **arguments)
+        mc.sweep_experiments(RELU_BIASED.normalized(output="mean"), **arguments)
 
 
-def test_an_ensemble_of_sweeps_is_the_same_on_two_workers() -> None:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    experiment = mc.LearningRateExperiment(RELU_BIASED, 20, 20, learning_rates=[1e-3, 1e-2], steps=5)
-    serial = mc.run_ensemble(experiment, members=3, seed=0)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        assert mc.run_ensemble(experiment, members=3, seed=0, executor=pool).members == serial.members
+def test_sweeps_are_the_same_on_two_workers_and_from_a_store(tmp_path: Path) -> None:
+    experiments = mc.sweep_experiments(RELU_BIASED, 20, 20, learning_rates=[1e-3, 1e-2], steps=5)
+    serial = mc.run_ensembles(experiments, members=3, seed=0)
+    assert [mc.run_ensemble(one, members=3, seed=0) for one in experiments] == list(serial)
+    for found in (0, 9):  # the second finds what the first has written
+        with mc.Processes(2) as pool, mc.Store(tmp_path / "sweep.sqlite") as store:
+            assert mc.run_ensembles(experiments, members=3, seed=0, executor=pool, store=store) == serial
+            assert store.found == found
