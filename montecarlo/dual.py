@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
@@ -11,14 +9,11 @@ from scipy.linalg import get_blas_funcs
 from meanfield import HiddenNormalization, ParameterError
 from meanfield.errors import require_number
 
-from .normalize import Normalised, normalise_outputs
+from .normalize import Normalised, normalise_outputs, require_digits
 from .propagate import Sweep
 
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
-
-_LOST = 1e-10
-"""What is left after a normalisation of the outputs, as a part of F*: below this it has fewer than six digits."""
 
 _TILE = 64
 """Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
@@ -134,22 +129,15 @@ def project_both_sides(gram: NDArray[np.float64], of_outputs: Normalised) -> Non
     Raises
     ------
     ArithmeticError
-        If fewer than about six digits are left: what all samples have in common is subtracted from the finished Gram.
+        If too few digits are left: what all samples have in common is subtracted from the finished Gram.
     """
     samples, outputs = of_outputs.values.shape
-    weights = 1.0 if of_outputs.deviation is None else of_outputs.deviation**-2
-    before = float(np.sum(np.diagonal(gram).reshape(outputs, samples).T * weights))
+    diagonal = np.diagonal(gram).reshape(outputs, samples).T
+    before = float(np.sum(diagonal * of_outputs.weights))
     blocks = gram.reshape(outputs, samples, outputs, samples)
     of_outputs.adjoint(blocks.transpose(0, 1, 3, 2))  # the columns, as (k, s, t, k'), and the rows
     of_outputs.adjoint(blocks.transpose(2, 3, 1, 0))
-    after = float(np.trace(gram))
-    if not (math.isfinite(before) and math.isfinite(after)):
-        raise ArithmeticError("F* is not finite: the spread of the outputs is too small to divide by")
-    if after < _LOST * before and not of_outputs.is_constant:
-        raise ArithmeticError(
-            f"what normalised outputs leave of F* is {after / before:.1e} of it, and has lost its digits: all samples "
-            "look alike"
-        )
+    require_digits(float(np.trace(gram, dtype=np.float64)), before, of_outputs)
 
 
 def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
