@@ -19,6 +19,7 @@ from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .processes import Processes
+from .precision import PrecisionError, precision_error
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
@@ -39,6 +40,7 @@ __all__ = [
     "LearningRateExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",
+    "PrecisionError",
     "Processes",
     "Rate",
     "RateFit",
@@ -67,6 +69,7 @@ __all__ = [
     "measure_rates",
     "measure_spread",
     "measure_threshold",
+    "precision_error",
     "propagate",
     "q_form_gram",
     "q_matrix",

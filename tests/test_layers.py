@@ -82,7 +82,7 @@ LAYERS = [
     {"montecarlo.spectrum"},
     {"montecarlo.experiments", "montecarlo.executors", "montecarlo.processes"},
     {"montecarlo.ensemble", "montecarlo.sweeps"},
-    {"montecarlo.export"},
+    {"montecarlo.export", "montecarlo.precision"},
     {"montecarlo.allowance"},
     {"montecarlo.comparison"},
     {"montecarlo.compare", "montecarlo.rates"},
