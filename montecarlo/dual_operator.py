@@ -72,8 +72,8 @@ def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = Tr
 
         tr F* = (1/T) sum_l sum_k sum_t |delta^l_k(t)|^2 (|h^{l-1}(t)|^2 + 1).
 
-    With batch normalisation in the hidden layers that would cost more than lambda_max, and it is estimated from a few of
-    the samples.
+    With batch normalisation in the hidden layers that would cost more than lambda_max, and it is estimated from a few
+    of the samples.
     """
     samples, outputs = sweep.outputs.shape
     if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
@@ -88,7 +88,7 @@ def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = Tr
             squares = [np.einsum("...i,...i->...", x, x, dtype=np.float64) for x in (delta, h)]
             diagonal += squares[0] * (squares[1] + biases) / samples
     chosen = np.broadcast_to(weights, (samples, outputs)).T[:, some]
-    return float(np.mean(diagonal * chosen)) * samples * outputs
+    return samples * outputs * float(np.mean(diagonal * chosen))
 
 
 def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:

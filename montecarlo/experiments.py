@@ -184,11 +184,9 @@ class EigenspaceExperiment(_Member):
     @property
     def memory(self) -> float:
         """How many GiB one member takes, predicted."""
-        outputs = self.network.outputs
+        of_gram = self._gram_memory(self.network.outputs, self.network.hidden_normalization)
         # the dense eigensolver works on a copy of the Gram
-        return (
-            super().memory + self._gram_memory(outputs, self.network.hidden_normalization) + self._gram_memory(outputs)
-        )
+        return super().memory + of_gram + self._gram_memory(self.network.outputs)
 
     def run(self, rng: np.random.Generator) -> Eigenspace:
         """Run one member."""

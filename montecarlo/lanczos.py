@@ -106,7 +106,7 @@ def largest_eigenvalue_of(
 
 
 def _orthogonalise(vector: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Subtract the part of a vector that lies in the span of a basis, twice as once leaves rounding; return overlaps."""
+    """Subtract the part of a vector in the span of a basis, twice as once leaves rounding, and return the overlaps."""
     overlaps = basis @ vector
     vector -= overlaps @ basis
     correction = basis @ vector

@@ -112,9 +112,8 @@ def compare_command(
     experiment = _EXPERIMENTS[what](network, width, samples, **options)
     theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
     measured = f"{getattr(experiment, 'solver', 'measured')}, in {dtype}"
-    click.echo(
-        f"{measured}: {experiment.memory:.2g} GiB for each network at work, of at most {memory_limit:g}", err=True
-    )
+    needed = f"{experiment.memory:.2g} GiB for each network at work, of at most {memory_limit:g}"
+    click.echo(f"{measured}: {needed}", err=True)
     with (
         opened(store, fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)) as shelf,
         pool(min(workers, members)) as executor,

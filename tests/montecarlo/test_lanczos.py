@@ -20,7 +20,7 @@ def matrix(kind: str, size: int) -> NDArray[np.float64]:
         return np.asarray(np.ones((size, size)) + np.diag(rng.random(size)))
     if kind == "copies":
         x = rng.standard_normal((size, max(1, size // 3)))
-        return np.kron(x @ x.T, np.eye(3))
+        return np.asarray(np.kron(x @ x.T, np.eye(3)), dtype=np.float64)
     rest = np.linspace(0.9, 0, size)
     top = {"zero": 0 * rest, "identity": 0 * rest + 1, "two are close": np.r_[1 + 1e-9, 1, rest][:size]}
     return np.diag(top[kind])
