@@ -229,9 +229,9 @@ def _add_all_samples(
 
 def _fill_lower(matrix: NDArray[np.float64]) -> None:
     """Copy the upper triangle onto the lower one, in tiles that fit the cache."""
+    below = np.tri(_TILE, k=-1, dtype=bool)
     for start in range(0, len(matrix), _TILE):
         tile = slice(start, start + _TILE)
         matrix[tile, :start] = matrix[:start, tile].T
         diagonal = matrix[tile, tile]
-        lower = np.tril_indices(len(diagonal), -1)
-        diagonal[lower] = diagonal.T[lower]
+        np.copyto(diagonal, diagonal.T.copy(), where=below[: len(diagonal), : len(diagonal)])
