@@ -144,14 +144,15 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
     """Return the upper triangle of F* before the normalisation of the outputs, in Fortran order."""
     samples, outputs = sweep.outputs.shape
     constant = 1 / samples if biases else 0.0
-    # zeros, as tiles on the diagonal take some of the other triangle along
-    signal, overlap = (np.zeros((samples, samples), dtype=sweep.outputs.dtype, order="F") for _ in range(2))
+    dtype = sweep.outputs.dtype
+    signal, overlap = (np.empty((samples, samples), dtype=dtype, order="F") for _ in range(2))
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
     _square(sweep.h[-1], signal, scale=1 / samples, constant=constant)
     if outputs == 1:
-        gram, signal = signal, np.zeros_like(signal)
+        gram, signal = signal, np.empty_like(signal)
     else:
-        gram = np.zeros((outputs * samples,) * 2, dtype=signal.dtype, order="F")
+        # numpy.zeros asks for no large pages, and the first pass over it would take twice as long
+        gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
             gram[rows, rows] = signal
     for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
@@ -178,12 +179,12 @@ def _blocks(outputs: int, samples: int) -> list[slice]:
 def _square(x: NDArray[np.float64], into: NDArray[np.float64], *, scale: float = 1.0, constant: float = 0.0) -> None:
     """Put the upper triangle of ``scale * x @ x.T + constant`` into a matrix in Fortran order.
 
-    One BLAS call; ``x @ x.T`` makes the same one, and then spends a pass over memory on the other triangle.
+    One BLAS call; ``x @ x.T`` makes the same one, and then spends a pass over memory on the other triangle. That has
+    the constant here: tiles on the diagonal take some of it along.
     """
     syrk = get_blas_funcs("syrk", (x,))
-    if constant:
-        into.fill(constant)
-    syrk(scale, x.T, beta=1.0 if constant else 0.0, c=into, trans=1, overwrite_c=1)
+    into.fill(constant)
+    syrk(scale, x.T, beta=1.0, c=into, trans=1, overwrite_c=1)
 
 
 def _product(x: NDArray[np.float64], y: NDArray[np.float64], into: NDArray[np.float64]) -> None:
