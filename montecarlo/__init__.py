@@ -18,6 +18,7 @@ from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
+from .precision import PrecisionError, precision_error
 from .processes import Processes
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
@@ -48,6 +49,7 @@ __all__ = [
     "LastLayerExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",
+    "PrecisionError",
     "Processes",
     "Rate",
     "RateFit",
@@ -80,6 +82,7 @@ __all__ = [
     "measure_rates",
     "measure_spread",
     "measure_threshold",
+    "precision_error",
     "propagate",
     "q_form_gram",
     "q_matrix",

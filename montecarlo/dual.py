@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
@@ -11,14 +9,11 @@ from scipy.linalg import get_blas_funcs
 from meanfield import HiddenNormalization, ParameterError
 from meanfield.errors import require_number
 
-from .normalize import Normalised, normalise_outputs
+from .normalize import Normalised, normalise_outputs, require_digits
 from .propagate import Sweep
 
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
-
-_LOST = 1e-10
-"""What is left after a normalisation of the outputs, as a part of F*: below this it has fewer than six digits."""
 
 _TILE = 64
 """Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
@@ -134,36 +129,30 @@ def project_both_sides(gram: NDArray[np.float64], of_outputs: Normalised) -> Non
     Raises
     ------
     ArithmeticError
-        If fewer than about six digits are left: what all samples have in common is subtracted from the finished Gram.
+        If too few digits are left: what all samples have in common is subtracted from the finished Gram.
     """
     samples, outputs = of_outputs.values.shape
-    weights = 1.0 if of_outputs.deviation is None else of_outputs.deviation**-2
-    before = float(np.sum(np.diagonal(gram).reshape(outputs, samples).T * weights))
+    diagonal = np.diagonal(gram).reshape(outputs, samples).T
+    before = float(np.sum(diagonal * of_outputs.weights))
     blocks = gram.reshape(outputs, samples, outputs, samples)
     of_outputs.adjoint(blocks.transpose(0, 1, 3, 2))  # the columns, as (k, s, t, k'), and the rows
     of_outputs.adjoint(blocks.transpose(2, 3, 1, 0))
-    after = float(np.trace(gram))
-    if not (math.isfinite(before) and math.isfinite(after)):
-        raise ArithmeticError("F* is not finite: the spread of the outputs is too small to divide by")
-    if after < _LOST * before and not of_outputs.is_constant:
-        raise ArithmeticError(
-            f"what normalised outputs leave of F* is {after / before:.1e} of it: too few digits to tell it from zero; "
-            "do all samples look alike?"
-        )
+    require_digits(float(np.trace(gram, dtype=np.float64)), before, of_outputs)
 
 
 def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
     """Return the upper triangle of F* before the normalisation of the outputs, in Fortran order."""
     samples, outputs = sweep.outputs.shape
     constant = 1 / samples if biases else 0.0
-    # zeros, as tiles on the diagonal take some of the other triangle along
-    signal, overlap = (np.zeros((samples, samples), dtype=sweep.outputs.dtype, order="F") for _ in range(2))
+    dtype = sweep.outputs.dtype
+    signal, overlap = (np.empty((samples, samples), dtype=dtype, order="F") for _ in range(2))
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
     _square(sweep.h[-1], signal, scale=1 / samples, constant=constant)
     if outputs == 1:
-        gram, signal = signal, np.zeros_like(signal)
+        gram, signal = signal, np.empty_like(signal)
     else:
-        gram = np.zeros((outputs * samples,) * 2, dtype=signal.dtype, order="F")
+        # numpy.zeros asks for no large pages, and the first pass over it would take twice as long
+        gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
             gram[rows, rows] = signal
     for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
@@ -190,12 +179,12 @@ def _blocks(outputs: int, samples: int) -> list[slice]:
 def _square(x: NDArray[np.float64], into: NDArray[np.float64], *, scale: float = 1.0, constant: float = 0.0) -> None:
     """Put the upper triangle of ``scale * x @ x.T + constant`` into a matrix in Fortran order.
 
-    One BLAS call; ``x @ x.T`` makes the same one, and then spends a pass over memory on the other triangle.
+    One BLAS call; ``x @ x.T`` makes the same one, and then spends a pass over memory on the other triangle. That has
+    the constant here: tiles on the diagonal take some of it along.
     """
     syrk = get_blas_funcs("syrk", (x,))
-    if constant:
-        into.fill(constant)
-    syrk(scale, x.T, beta=1.0 if constant else 0.0, c=into, trans=1, overwrite_c=1)
+    into.fill(constant)
+    syrk(scale, x.T, beta=1.0, c=into, trans=1, overwrite_c=1)
 
 
 def _product(x: NDArray[np.float64], y: NDArray[np.float64], into: NDArray[np.float64]) -> None:
@@ -241,9 +230,9 @@ def _add_all_samples(
 
 def _fill_lower(matrix: NDArray[np.float64]) -> None:
     """Copy the upper triangle onto the lower one, in tiles that fit the cache."""
+    below = np.tri(_TILE, k=-1, dtype=bool)
     for start in range(0, len(matrix), _TILE):
         tile = slice(start, start + _TILE)
         matrix[tile, :start] = matrix[:start, tile].T
         diagonal = matrix[tile, tile]
-        lower = np.tril_indices(len(diagonal), -1)
-        diagonal[lower] = diagonal.T[lower]
+        np.copyto(diagonal, diagonal.T.copy(), where=below[: len(diagonal), : len(diagonal)])

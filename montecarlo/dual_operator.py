@@ -12,11 +12,12 @@ from scipy.sparse.linalg import LinearOperator
 
 from meanfield import HiddenNormalization, Network
 
+from .lanczos import VECTORS
 from .normalize import Normalised, normalise_outputs
 from .propagate import Sweep
 
-LANCZOS_VECTORS = 20
-"""How many vectors of length C T the iterations hold."""
+_SOME = 8
+"""With batch normalisation in the hidden layers, the trace is taken from so many samples."""
 
 
 def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
@@ -37,8 +38,10 @@ def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     Returns
     -------
     scipy.sparse.linalg.LinearOperator of shape (C T, C T)
-        Symmetric, positive semi-definite; of the precision of the sweep. It costs two products of a T x M_l matrix with
-        one of min(T, M_{l-1}) columns for each layer, whatever C, and two passes over the gradients.
+        Symmetric, positive semi-definite; of the precision of the sweep. It costs 2 T M_l min(T, 2 M_{l-1}) operations
+        for each layer, whatever C, and two passes over the gradients: this is arithmetic, at the speed of matrix
+        products, not memory traffic. For C = 1 and T <= M it is as much as the Gram itself costs, which takes no more
+        memory then: the operator is for many outputs, and for T >> M.
 
     Notes
     -----
@@ -64,6 +67,30 @@ def plain_dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     return _symmetric(partial(_apply, _signals(sweep, biases), sweep, Normalised(sweep.u[-1])), sweep)
 
 
+def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = True) -> float:
+    """Return the trace of F* before the normalisation of the outputs, weighted by an array over (T, C).
+
+        tr F* = (1/T) sum_l sum_k sum_t |delta^l_k(t)|^2 (|h^{l-1}(t)|^2 + 1).
+
+    With batch normalisation in the hidden layers that would cost more than lambda_max, and it is estimated from a few
+    of the samples.
+    """
+    samples, outputs = sweep.outputs.shape
+    if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
+        some = slice(None, None, -(-samples // _SOME))
+        diagonal = np.zeros((outputs, samples))[:, some]
+        for signal, delta in zip(_signals(sweep, biases), sweep.delta, strict=True):
+            diagonal += [[np.vdot(one, signal(one)) for one in of_output] for of_output in delta[:, some]]
+    else:
+        some = slice(None)
+        diagonal = np.zeros((outputs, samples))
+        for h, delta in zip(sweep.h, sweep.delta, strict=True):
+            squares = [np.einsum("...i,...i->...", x, x, dtype=np.float64) for x in (delta, h)]
+            diagonal += squares[0] * (squares[1] + biases) / samples
+    chosen = np.broadcast_to(weights, (samples, outputs)).T[:, some]
+    return samples * outputs * float(np.mean(diagonal * chosen))
+
+
 def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:
     """Return how many GiB :func:`dual_operator` and the iterations for its largest eigenvalue take.
 
@@ -72,13 +99,13 @@ def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeL
     >>> import meanfield as mf
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
     >>> round(operator_memory(network, 1000, 10_000), 3)
-    0.174
+    0.222
     """
     widths = network.widths(width)
     kernels = sum(samples**2 for below in widths[:-1] if samples <= below)
     parts = max(2 * samples * here + below * here for below, here in pairwise(widths))
-    vectors = (LANCZOS_VECTORS + 4) * network.outputs * samples
-    return np.dtype(dtype).itemsize * (kernels + parts + vectors) / 2**30
+    vectors = (VECTORS + 8) * network.outputs * samples  # of float64, in the iterations for an eigenvalue
+    return (np.dtype(dtype).itemsize * (kernels + parts) + 8 * vectors) / 2**30
 
 
 Signal = Callable[[NDArray[np.float64]], NDArray[np.float64]]

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from meanfield import HiddenNormalization, Network
 
 from .dual_operator import plain_dual_operator
-from .normalize import SAMPLES, Normalised, normalise_outputs
+from .normalize import SAMPLES, Normalised, normalise_outputs, require_digits
 from .propagate import Sweep
 
 _TILE = 1024
@@ -36,7 +36,7 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     Raises
     ------
     ArithmeticError
-        If a gradient overflows.
+        If a gradient overflows, or too few digits are left, as for :func:`dual_gram`.
 
     Notes
     -----
@@ -66,9 +66,11 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     columns = _projected_columns(sweep, of_outputs, biases) if across_samples else None
     step = _samples_of_tile(outputs, samples, network.hidden_normalization)
     parts = [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
-    trace = squares = 0.0
+    before = trace = squares = 0.0
     for left, right in combinations_with_replacement(parts, 2):
         tile = _tile(sweep, left, right, biases)
+        if left == right:
+            before += float(np.sum(np.einsum("ksks->sk", tile) * _part(of_outputs, left).weights))
         if columns is not None:
             _project(tile, *columns, left, right)
         else:
@@ -78,8 +80,9 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
             trace += float(np.einsum("ksks->", tile, dtype=np.float64))
         squares += (1 if left == right else 2) * sum_of_squares(tile)
         del tile  # or it is there beside the next
-    if not np.isfinite(trace):
+    if not np.isfinite(before):
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
+    require_digits(trace, before, of_outputs)
     return trace, squares
 
 
@@ -149,8 +152,10 @@ def _signal(h: NDArray[np.float64], left: slice, right: slice, biases: bool) -> 
 
 
 def _part(of_outputs: Normalised, part: slice) -> Normalised:
-    """Restrict layer normalisation of the outputs, or none, to some samples."""
-    deviation = None if of_outputs.deviation is None else of_outputs.deviation[part]
+    """Restrict a normalisation of the outputs to some samples: what divides is theirs, or the same for all samples."""
+    deviation = of_outputs.deviation
+    if deviation is not None and of_outputs.axis != SAMPLES:
+        deviation = deviation[part]
     return Normalised(of_outputs.values[part], of_outputs.axis, deviation)
 
 

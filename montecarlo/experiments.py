@@ -7,11 +7,19 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from meanfield import Eigenspace, EigenvalueStatistics, Network, OrderParameters, OutputNormalization, ParameterError
+from meanfield import (
+    Eigenspace,
+    EigenvalueStatistics,
+    HiddenNormalization,
+    Network,
+    OrderParameters,
+    OutputNormalization,
+    ParameterError,
+)
 from meanfield.errors import require_choice, require_integer
 
 from .dual import MEMORY_LIMIT, gram_memory, require_memory
-from .eigenvalue_method import EigenvalueMethod, choose_method
+from .eigenvalue_method import EigenvalueMethod, choose_method, eigenvalue_memory
 from .last_layer import require_plain_outputs
 from .network import sample_inputs, sample_network
 from .normalize import require_normalisable
@@ -31,7 +39,46 @@ class Experiment(Protocol[Record_co]):
 
 
 @dataclass(frozen=True)
-class EigenvalueExperiment:
+class _Member:
+    """A fresh network on fresh inputs; what is measured on them is the experiment."""
+
+    network: Network
+    width: int
+    samples: int
+    _: KW_ONLY
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, Network):
+            raise ParameterError("network", "a meanfield.Network", repr(self.network))
+        widths = self.network.widths(self.width)
+        # one sample has nothing left after mean subtraction
+        least = 2 if self.network.output_normalization is OutputNormalization.MEAN else 1
+        require_normalisable(self.network, widths, require_integer("samples", self.samples, at_least=least))
+        object.__setattr__(self, "dtype", require_precision(self.dtype).name)
+        self._require()
+        require_memory(self.memory, self.memory_limit)
+
+    def _require(self) -> None:
+        """Raise what else the experiment refuses."""
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted: its weights and sweep, and what the measurement adds."""
+        return sweep_memory(self.network, self.width, self.samples, dtype=self.dtype)
+
+    def _gram_memory(self, outputs: int, hidden: HiddenNormalization = HiddenNormalization.NONE) -> float:
+        return gram_memory(outputs=outputs, samples=self.samples, hidden=hidden, dtype=self.dtype)
+
+    def _sweep(self, rng: np.random.Generator) -> Sweep:
+        finite_network = sample_network(self.network, width=self.width, rng=rng)
+        inputs = sample_inputs(self.network, width=self.width, samples=self.samples, rng=rng)
+        return propagate(finite_network, inputs, dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class EigenvalueExperiment(_Member):
     """Measure the eigenvalue statistics of a fresh network on fresh inputs.
 
     Parameters
@@ -40,14 +87,14 @@ class EigenvalueExperiment:
         With any normalisation; C >= 2 with layer normalisation of the outputs.
     width, samples : int
         M >= 1, and T >= 1 (at least 2 with mean subtraction or batch normalisation).
-    biases : bool
-        Whether the bias parameters are part of F.
     memory_limit : float
-        GiB that one member may take, with its dual Gram, weights and sweep.
-    method : EigenvalueMethod
-        Whether the dual Gram is formed: as for :func:`choose_method`. What "auto" chose is in ``solver``.
+        GiB that one member may take: ``memory`` is what it will take.
     dtype : str
         "float64", or "float32", which halves memory and time: see :func:`propagate` for its errors.
+    biases : bool
+        Whether the bias parameters are part of F.
+    method : EigenvalueMethod
+        Whether the dual Gram is formed: as for :func:`choose_method`. What "auto" chose is in ``solver``.
 
     Raises
     ------
@@ -63,23 +110,19 @@ class EigenvalueExperiment:
     5151.0
     >>> from dataclasses import replace
     >>> wide = replace(network, outputs=10)
-    >>> print(*(EigenvalueExperiment(wide, width=1000, samples=samples).solver for samples in (1000, 5000)))
-    dense matrix-free
+    >>> for samples in (1000, 5000):
+    ...     experiment = EigenvalueExperiment(wide, width=1000, samples=samples)
+    ...     print(experiment.solver, round(experiment.memory, 1))
+    dense 1.0
+    matrix-free 1.1
     """
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
     biases: bool = True
-    memory_limit: float = MEMORY_LIMIT
-    method: EigenvalueMethod | str = EigenvalueMethod.AUTO
-    dtype: str = "float64"
+    method: EigenvalueMethod | str = field(default=EigenvalueMethod.AUTO, compare=False)
     solver: EigenvalueMethod = field(init=False)
-    """DENSE or MATRIX_FREE: the method, or what "auto" chose; it is part of what an ensemble prints."""
+    """DENSE or MATRIX_FREE: the method, or what "auto" chose. An ensemble is told apart by this, not by the limit."""
 
-    def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples, self.dtype)
+    def _require(self) -> None:
         object.__setattr__(self, "method", require_choice("method", self.method, EigenvalueMethod))
         solver = choose_method(
             self.network,
@@ -92,21 +135,29 @@ class EigenvalueExperiment:
         )
         object.__setattr__(self, "solver", solver)
 
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        return super().memory + eigenvalue_memory(
+            self.network, width=self.width, samples=self.samples, method=self.solver, dtype=self.dtype
+        )
+
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
-        sweep = _sweep(self.network, self.width, self.samples, rng, self.dtype)
-        return measure_eigenvalues(sweep, biases=self.biases, memory_limit=self.memory_limit, method=self.solver)
+        return measure_eigenvalues(
+            self._sweep(rng), biases=self.biases, memory_limit=self.memory_limit, method=self.solver
+        )
 
 
 @dataclass(frozen=True)
-class EigenspaceExperiment:
+class EigenspaceExperiment(_Member):
     """Measure how well the mean gradients of a fresh network span the top eigenspace (Theorem 3.1).
 
     Parameters
     ----------
     network : Network
         With outputs as they are.
-    width, samples, biases, memory_limit, dtype
+    width, samples, memory_limit, dtype, biases
         As for :class:`EigenvalueExperiment`.
 
     Raises
@@ -125,43 +176,32 @@ class EigenspaceExperiment:
     True
     """
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
     biases: bool = True
-    memory_limit: float = MEMORY_LIMIT
-    dtype: str = "float64"
 
-    def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples, self.dtype)
+    def _require(self) -> None:
         require_plain_outputs(self.network.output_normalization, "Theorem 3.1")
-        gram = gram_memory(
-            outputs=self.network.outputs,
-            samples=self.samples,
-            hidden=self.network.hidden_normalization,
-            dtype=self.dtype,
-        )
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        of_gram = self._gram_memory(self.network.outputs, self.network.hidden_normalization)
         # the dense eigensolver works on a copy of the Gram
-        copy = gram_memory(outputs=self.network.outputs, samples=self.samples, dtype=self.dtype)
-        sweep = sweep_memory(self.network, self.width, self.samples, dtype=self.dtype)
-        require_memory(sweep + gram + copy, self.memory_limit)
+        return super().memory + of_gram + self._gram_memory(self.network.outputs)
 
     def run(self, rng: np.random.Generator) -> Eigenspace:
         """Run one member."""
-        sweep = _sweep(self.network, self.width, self.samples, rng, self.dtype)
-        return measure_eigenspace(sweep, biases=self.biases, memory_limit=self.memory_limit)
+        return measure_eigenspace(self._sweep(rng), biases=self.biases, memory_limit=self.memory_limit)
 
 
 @dataclass(frozen=True)
-class LastLayerExperiment:
+class LastLayerExperiment(_Member):
     """Measure the eigenvalue statistics of the last layer's block of F (Theorem 3.4) in a fresh network.
 
     Parameters
     ----------
     network : Network
         With outputs as they are.
-    width, samples, biases, memory_limit, dtype
+    width, samples, memory_limit, dtype, biases
         As for :class:`EigenvalueExperiment`.
 
     Raises
@@ -179,28 +219,23 @@ class LastLayerExperiment:
     201.0
     """
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
     biases: bool = True
-    memory_limit: float = MEMORY_LIMIT
-    dtype: str = "float64"
 
-    def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples, self.dtype)
+    def _require(self) -> None:
         require_plain_outputs(self.network.output_normalization, "the last layer's block of Theorem 3.4")
-        gram = gram_memory(outputs=1, samples=self.samples, dtype=self.dtype)
-        sweep = sweep_memory(self.network, self.width, self.samples, dtype=self.dtype)
-        require_memory(sweep + gram, self.memory_limit)
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        return super().memory + self._gram_memory(outputs=1)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
-        return measure_last_layer(_sweep(self.network, self.width, self.samples, rng, self.dtype), biases=self.biases)
+        return measure_last_layer(self._sweep(rng), biases=self.biases)
 
 
 @dataclass(frozen=True)
-class OrderParameterExperiment:
+class OrderParameterExperiment(_Member):
     """Measure the order parameters of a fresh network on fresh inputs.
 
     Parameters
@@ -208,10 +243,13 @@ class OrderParameterExperiment:
     network : Network
     width, samples : int
         M >= 1 and T >= 2.
-    memory_limit : float
-        GiB that one member may take.
-    dtype : str
-        "float64" or "float32".
+    memory_limit, dtype
+        As for :class:`EigenvalueExperiment`.
+
+    Raises
+    ------
+    ParameterError
+        As for :class:`EigenvalueExperiment`.
 
     Examples
     --------
@@ -221,34 +259,9 @@ class OrderParameterExperiment:
     (3,)
     """
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
-    memory_limit: float = MEMORY_LIMIT
-    dtype: str = "float64"
-
-    def __post_init__(self) -> None:
-        _validate(self.network, self.width, self.samples, self.dtype)
+    def _require(self) -> None:
         require_integer("samples", self.samples, at_least=2)
-        require_memory(sweep_memory(self.network, self.width, self.samples, dtype=self.dtype), self.memory_limit)
 
     def run(self, rng: np.random.Generator) -> OrderParameters:
         """Run one member."""
-        return measure_order_parameters(_sweep(self.network, self.width, self.samples, rng, self.dtype))
-
-
-def _validate(network: Network, width: int, samples: int, dtype: str) -> None:
-    if not isinstance(network, Network):
-        raise ParameterError("network", "a meanfield.Network", repr(network))
-    widths = network.widths(width)
-    # one sample has nothing left after mean subtraction
-    least = 2 if network.output_normalization is OutputNormalization.MEAN else 1
-    require_normalisable(network, widths, require_integer("samples", samples, at_least=least))
-    require_precision(dtype)
-
-
-def _sweep(network: Network, width: int, samples: int, rng: np.random.Generator, dtype: str) -> Sweep:
-    finite_network = sample_network(network, width=width, rng=rng)
-    inputs = sample_inputs(network, width=width, samples=samples, rng=rng)
-    return propagate(finite_network, inputs, dtype=dtype)
+        return measure_order_parameters(self._sweep(rng))

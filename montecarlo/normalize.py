@@ -7,6 +7,7 @@ the adjoint differentiates them as well.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,11 @@ SAMPLES, UNITS = -2, -1
 
 _NO_SPREAD = 16
 """A standard deviation below so many roundings, relative to the largest value, has no digit left."""
+
+_LOST = {"float64": (1e-10, "six"), "float32": (1e-4, "three")}
+"""If a normalisation of the outputs leaves less than this of F*, that has fewer digits: rounding is that of the whole.
+
+Measured errors of lambda_max are about a rounding over what is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +42,11 @@ class Normalised:
     def is_constant(self) -> bool:
         """Whether the values are the same whatever was normalised: one, centred, is 0; two, standardised, are -1, 1."""
         return self.axis is not None and self.values.shape[self.axis] == (1 if self.deviation is None else 2)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """The 1/sigma^2 in the product of two Jacobians, or 1: an array that has as many axes as the values."""
+        return np.ones((1, 1)) if self.deviation is None else self.deviation.astype(np.float64) ** -2
 
     def adjoint(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """Apply the Jacobian, which is its own adjoint, to an array: forward to tangents, backward to gradients.
@@ -158,6 +169,37 @@ def normalise_outputs(u: NDArray[np.float64], choice: OutputNormalization) -> No
     if choice is OutputNormalization.MEAN:
         return centre(u, SAMPLES)
     return standardise(u, SAMPLES if choice is OutputNormalization.BATCH else UNITS, what="the output")
+
+
+def require_digits(left: float, whole: float, of_outputs: Normalised) -> None:
+    """Raise ArithmeticError if a normalisation of the outputs takes out almost all of F*, and its digits with it.
+
+    Parameters
+    ----------
+    left : float
+        A trace, or an eigenvalue, of P F* P.
+    whole : float
+        The trace of F*, weighted with 1/sigma^2.
+    of_outputs : Normalised
+        The outputs. Where their normalisation leaves nothing by definition, zero has all its digits.
+
+    Examples
+    --------
+    >>> require_digits(1e-12, 1.0, centre(np.array([[1.0], [4.0]]), SAMPLES))
+    Traceback (most recent call last):
+    ArithmeticError: what normalised outputs leave of F* is 1.0e-12 of it, and has fewer than six digits: F vani...
+    """
+    if not (math.isfinite(left) and math.isfinite(whole)):
+        raise ArithmeticError("F* is not finite: the spread of the outputs is too small to divide by")
+    if of_outputs.axis is None or of_outputs.is_constant:
+        return
+    least, digits = _LOST[of_outputs.values.dtype.name]
+    if left < least * whole:
+        alike = "samples" if of_outputs.axis == SAMPLES else "outputs"
+        raise ArithmeticError(
+            f"what normalised outputs leave of F* is {left / whole:.1e} of it, and has fewer than {digits} digits: "
+            f"F vanishes, or all {alike} look alike"
+        )
 
 
 def require_normalisable(network: Network, widths: tuple[int, ...], samples: int) -> None:

@@ -124,9 +124,13 @@ def require_precision(dtype: DTypeLike) -> np.dtype[Any]:
     Traceback (most recent call last):
     meanfield.errors.ParameterError: dtype must be float64 or float32, got float16
     """
-    if np.dtype(dtype).name not in _PRECISIONS:
-        raise ParameterError("dtype", " or ".join(_PRECISIONS), np.dtype(dtype).name)
-    return np.dtype(dtype)
+    try:
+        precision = np.dtype(dtype)
+    except TypeError:
+        precision = None
+    if precision is None or precision.name not in _PRECISIONS:
+        raise ParameterError("dtype", " or ".join(_PRECISIONS), dtype if precision is None else precision.name)
+    return precision
 
 
 def require_inputs(

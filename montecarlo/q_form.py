@@ -101,11 +101,11 @@ def q_form_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMO
     Examples
     --------
     >>> import meanfield as mf, montecarlo as mc
-    >>> network = mf.Network.uniform(mf.tanh, depth=2, weight_variance=1.0, output_normalization="batch")
-    >>> finite = mc.FiniteNetwork(network, [[[1.0]], [[1.0]]], [[0.0], [0.0]])
-    >>> sweep = mc.propagate(finite, [[-2.0], [0.0], [1.0]])
-    >>> bool(abs(np.trace(q_form_gram(sweep)) - np.trace(mc.dual_gram(sweep))) < 1e-14)
-    True
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0, output_normalization="batch")
+    >>> finite = mc.FiniteNetwork(network, [[[1.0, 1.0]], [[1.0]]], [[0.0], [0.0]])
+    >>> sweep = mc.propagate(finite, [[-2.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+    >>> [round(float(np.trace(gram)), 12) for gram in (q_form_gram(sweep), mc.dual_gram(sweep))]
+    [0.079881656805, 0.079881656805]
     """
     axis = _axis(sweep)
     size = sweep.outputs.size

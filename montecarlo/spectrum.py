@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -21,10 +22,12 @@ from meanfield import (
 )
 
 from .dual import MEMORY_LIMIT, dual_gram
-from .dual_operator import dual_operator
+from .dual_operator import dual_operator, plain_trace
 from .dual_tiles import dual_moments, sum_of_squares
 from .eigenvalue_method import EigenvalueMethod, choose_method
+from .lanczos import largest_eigenvalue_of
 from .last_layer import last_layer_gram, require_plain_outputs
+from .normalize import normalise_outputs, require_digits
 from .propagate import Sweep
 
 _DENSE = 200
@@ -83,9 +86,7 @@ def measure_eigenvalues(
         gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
         return _statistics(*_moments(gram), largest_eigenvalue(gram), parameters, readout)
     trace, squares = dual_moments(sweep, biases=biases)
-    # no eigenvalue is negative: only the zero matrix has a trace of zero
-    largest = largest_eigenvalue(dual_operator(sweep, biases=biases)) if trace else 0.0
-    return _statistics(trace, squares, largest, parameters, readout)
+    return _statistics(trace, squares, largest_eigenvalue(dual_operator(sweep, biases=biases)), parameters, readout)
 
 
 def measure_largest(
@@ -119,7 +120,12 @@ def measure_largest(
         method = EigenvalueMethod.MATRIX_FREE
     if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
         return largest_eigenvalue(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
-    return largest_eigenvalue(dual_operator(sweep, biases=biases))
+    largest = largest_eigenvalue(dual_operator(sweep, biases=biases))
+    of_outputs = normalise_outputs(sweep.u[-1], sweep.finite_network.network.output_normalization)
+    # rounding is spread over all eigenvalues: of the largest it is less than the trace would say
+    left = math.sqrt(sweep.outputs.size) * largest
+    require_digits(left, plain_trace(sweep, of_outputs.weights, biases=biases), of_outputs)
+    return largest
 
 
 def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatistics:
@@ -254,21 +260,14 @@ def _statistics(
 
 
 def largest_eigenvalue(gram: NDArray[np.float64] | sparse_linalg.LinearOperator) -> float:
-    """Return the largest eigenvalue."""
+    """Return the largest eigenvalue of a Gram, or of an operator."""
     size = gram.shape[0]
-    # a fixed start: the same matrix gives the same bits
-    start: NDArray[np.float64] = np.random.default_rng(0).standard_normal((size,)).astype(gram.dtype)
-    product = gram @ start
-    if not np.isfinite(product).all():
-        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
-    if size > _DENSE and product.any():
-        operator = _symmetric(gram) if isinstance(gram, np.ndarray) else gram
-        return float(sparse_linalg.eigsh(operator, k=1, which="LA", v0=start, tol=0, return_eigenvectors=False)[0])
-    matrix = gram if isinstance(gram, np.ndarray) else gram @ np.eye(size, dtype=gram.dtype)
-    return float(linalg.eigh(matrix, eigvals_only=True, subset_by_index=(size - 1, size - 1))[0])
-
-
-def _symmetric(gram: NDArray[np.float64]) -> sparse_linalg.LinearOperator:
-    """Return a Gram as an operator that reads one triangle of it: half the memory traffic of ``gram @ v``."""
+    if not isinstance(gram, np.ndarray):
+        return largest_eigenvalue_of(gram.matvec, size, dtype=gram.dtype).value
+    if size <= _DENSE:
+        if not np.isfinite(gram).all():
+            raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
+        return float(linalg.eigh(gram, eigvals_only=True, subset_by_index=(size - 1, size - 1))[0])
+    # reads one triangle of the Gram, half the memory traffic of gram @ v
     symv = get_blas_funcs("symv", (gram,))
-    return sparse_linalg.LinearOperator(gram.shape, matvec=partial(symv, 1.0, gram.T), dtype=gram.dtype)
+    return largest_eigenvalue_of(partial(symv, 1.0, gram.T), size, dtype=gram.dtype).value

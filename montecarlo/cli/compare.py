@@ -15,9 +15,11 @@ from meanfield.records import plain
 
 from ..compare import compare, compare_own_scales
 from ..dual import MEMORY_LIMIT
+from ..eigenvalue_method import EigenvalueMethod
 from ..ensemble import BLAS_THREADS, Ensemble, run_ensemble
 from ..experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from ..fingerprint import fingerprint
+from ..precision import precision_error
 from ..theorems import theory_of
 from .options import ensemble_options, opened, pool, progress
 
@@ -51,6 +53,19 @@ _EXPERIMENTS: dict[str, Any] = {
     help="Of Theorem 3.3: see `meanfield analyse --help`.",
 )
 @click.option("--leading-order", is_flag=True, help="The paper's formulas, without O(1/M) terms.")
+@click.option(
+    "--method",
+    type=click.Choice([str(choice) for choice in EigenvalueMethod]),
+    help="How eigenvalues of F are measured: with the dual Gram, or by Lanczos iterations without it.  "
+    "[default: auto, the Gram if it fits]",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default="float64",
+    show_default=True,
+    help="float32 halves memory and time; its error is estimated and printed.",
+)
 @click.option("--memory-limit", type=float, default=MEMORY_LIMIT, show_default=True, help="GiB for one network.")
 @ensemble_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -62,6 +77,8 @@ def compare_command(
     what: str,
     regime: str,
     leading_order: bool,
+    method: str | None,
+    dtype: str,
     memory_limit: float,
     workers: int,
     seed: int,
@@ -80,14 +97,23 @@ def compare_command(
       montecarlo compare --output-normalization mean --width 400 --samples 10 --members 50
       montecarlo compare --hidden-normalization layer --output-normalization layer --outputs 4
       montecarlo compare --of order-parameters --width 1000 --samples 20
+      montecarlo compare --width 4000 --members 2 --dtype float32 --workers 1
     """
     samples = width if samples is None else samples
     require_integer("members", members, at_least=2)
     require_integer("seed", seed, at_least=0, at_most=None)
     if what != "eigenvalues" and (regime != "auto" or leading_order):
         raise ParameterError("of", "eigenvalues with --regime or --leading-order", what)
-    experiment = _EXPERIMENTS[what](network, width, samples, memory_limit=memory_limit)
+    options: dict[str, Any] = {"memory_limit": memory_limit, "dtype": dtype}
+    if method is not None:
+        if what != "eigenvalues":
+            raise ParameterError("of", "eigenvalues with --method", what)
+        options["method"] = method
+    experiment = _EXPERIMENTS[what](network, width, samples, **options)
     theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
+    measured = f"{getattr(experiment, 'solver', 'measured')}, in {dtype}"
+    needed = f"{experiment.memory:.2g} GiB for each network at work, of at most {memory_limit:g}"
+    click.echo(f"{measured}: {needed}", err=True)
     with (
         opened(store, fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)) as shelf,
         pool(min(workers, members)) as executor,
@@ -96,6 +122,7 @@ def compare_command(
         ensemble: Ensemble[Any] = run_ensemble(
             experiment, members=members, seed=seed, executor=executor, store=shelf, progress=finished
         )
+    error = precision_error(ensemble) if dtype == "float32" else None
     if theory is None:
         comparison = compare_own_scales(ensemble, regime=regime, leading_order=leading_order)
     else:
@@ -104,6 +131,8 @@ def compare_command(
         record = {
             "version": __version__,
             "experiment": plain(experiment),
+            "memory": experiment.memory,
+            "precision_error": plain(error),
             "members": members,
             "seed": seed,
             "theory": plain(theory),
@@ -114,8 +143,10 @@ def compare_command(
         }
         click.echo(json.dumps(record, indent=2))
         return
-    click.echo(f"{_rests_on(theory)}; {members} networks, M = {width}, T = {samples}\n")
+    click.echo(f"{_rests_on(theory)}; {members} networks, M = {width}, T = {samples}\n{measured}\n")
     click.echo(str(comparison))
+    if error is not None:
+        click.echo(f"\n{error}")
 
 
 def _rests_on(theory: Any) -> str:

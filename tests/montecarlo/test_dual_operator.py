@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from tolerances import DIFFERENCES, SINGLE, TWO_ROUTES
 import meanfield as mf
 import montecarlo as mc
 from montecarlo import dual_tiles
-from montecarlo.dual_operator import operator_memory
+from montecarlo.dual_operator import operator_memory, plain_trace
 from montecarlo.dual_tiles import dual_moments, tiles_memory
 from montecarlo.eigenvalue_method import eigenvalue_memory
 from montecarlo.propagate import sweep_memory
@@ -43,7 +43,7 @@ def mixed(hidden: str, output: str, outputs: int) -> mf.Network:
 
 
 @pytest.mark.parametrize(("hidden", "output"), TWELVE)
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 4])
 @pytest.mark.parametrize("biases", [True, False])
 @pytest.mark.parametrize("samples", [3, 9, 40])
 def test_operator_and_tiles_against_the_gram(
@@ -59,6 +59,9 @@ def test_operator_and_tiles_against_the_gram(
     trace, squares = dual_moments(sweep, biases=biases)
     assert trace == pytest.approx(np.trace(gram), rel=TWO_ROUTES)
     assert squares == pytest.approx(np.sum(gram**2), rel=TWO_ROUTES)
+    single = member(mixed(hidden, output, sweep.outputs.shape[1]), samples=samples, dtype="float32")
+    rough = mc.dual_operator(single, biases=biases) @ np.eye(len(gram), dtype=np.float32)
+    np.testing.assert_allclose(rough, gram, rtol=0, atol=SINGLE * max(scale, np.abs(plain).max()))
 
 
 @pytest.mark.parametrize("output", ["none", "mean"])
@@ -121,6 +124,71 @@ def test_zero_matrices() -> None:
             assert mc.measure_largest(sweep, biases=False, method="matrix-free") == 0
 
 
+@pytest.mark.parametrize("hidden", ["none", "batch", "layer"])
+@pytest.mark.parametrize("samples", [6, 40])
+def test_trace_before_the_normalisation(hidden: str, samples: int) -> None:
+    """Exact, but for a batch of more than eight samples: from eight of them."""
+    sweep = member(mixed(hidden, "none", 3), width=40, samples=samples)
+    weights = np.random.default_rng(0).random((samples, 3)) if hidden != "batch" else np.ones((1, 3))
+    exact = np.sum(np.diagonal(mc.dual_gram(sweep)).reshape(3, samples).T * weights)
+    sampled = hidden == "batch" and samples > 8
+    assert plain_trace(sweep, weights) == pytest.approx(exact, rel=0.5 if sampled else TWO_ROUTES)
+
+
+METHODS = ("dense", "matrix-free")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("measure", [mc.measure_eigenvalues, mc.measure_largest])
+@pytest.mark.parametrize("output", ["mean", "batch"])
+@pytest.mark.parametrize(("dtype", "fine", "lost"), [("float64", 1e-4, 1e-6), ("float32", 1e-1, 1e-3)])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_every_method_refuses_samples_that_look_alike(
+    method: str, measure: Callable[..., object], output: str, dtype: str, fine: float, lost: float, outputs: int
+) -> None:
+    network = replace(TANH, outputs=outputs).normalized(output=output)
+    rng = np.random.default_rng(0)
+    finite, x = mc.sample_network(network, width=30, rng=rng), rng.standard_normal((25, 30))
+    measure(mc.propagate(finite, 1 + fine * x, dtype=dtype), method=method)
+    sweep = mc.propagate(finite, 1 + lost * x, dtype=dtype)
+    digits = {"float64": "six", "float32": "three"}[dtype]
+    with pytest.raises(ArithmeticError, match=f"fewer than {digits} digits: F vanishes, or all samples look alike"):
+        measure(sweep, method=method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_same_sample_again_and_again(method: str, dtype: str) -> None:
+    """F* is K 11' without normalisation, and nothing that could be told from rounding with mean subtraction."""
+    inputs = np.ones((30, 1)) * np.random.default_rng(1).standard_normal((1, 12))
+    finite = mc.sample_network(TANH, width=12, rng=np.random.default_rng(0))
+    one = mc.measure_largest(mc.propagate(finite, inputs[:1]))
+    same = mc.measure_eigenvalues(mc.propagate(finite, inputs, dtype=dtype), method=method)
+    assert same.prediction == pytest.approx(one, rel=TWO_ROUTES if dtype == "float64" else SINGLE)
+    centred = mc.FiniteNetwork(TANH.normalized(output="mean"), finite.weights, finite.biases)
+    sweep = mc.propagate(centred, inputs, dtype=dtype)
+    for measure in (mc.measure_eigenvalues, mc.measure_largest):
+        with pytest.raises(ArithmeticError, match="all samples look alike"):
+            measure(sweep, method=method)
+
+
+@pytest.mark.parametrize(("hidden", "output"), TWELVE)
+def test_no_more_than_three_rows(hidden: str, output: str) -> None:
+    """C T <= 3: the smallest networks that each normalisation allows, and those whose F* is zero."""
+    outputs, samples = (3, 1) if output == "layer" else (1, 3)
+    if hidden == "batch" and output == "layer":
+        samples = 2
+    sweep = member(mixed(hidden, output, outputs), samples=samples)
+    exact = np.linalg.eigvalsh(mc.dual_gram(sweep))[-1]
+    assert mc.measure_largest(sweep, method="matrix-free") == pytest.approx(exact, rel=TWO_ROUTES)
+    assert mc.measure_eigenvalues(sweep, method="matrix-free").prediction == pytest.approx(exact, rel=TWO_ROUTES)
+    if output in ("mean", "batch"):
+        pair = member(mixed(hidden, output, 1), samples=2)
+        largest = mc.measure_largest(pair, method="matrix-free")
+        assert (largest == 0) == (output == "batch")
+        assert largest == pytest.approx(np.linalg.eigvalsh(mc.dual_gram(pair))[-1], rel=TWO_ROUTES)
+
+
 def test_one_sample_of_one_output() -> None:
     sweep = member(RELU, samples=1)
     assert mc.measure_largest(sweep, method="matrix-free") == pytest.approx(mc.dual_gram(sweep)[0, 0], rel=TWO_ROUTES)
@@ -180,7 +248,7 @@ def test_the_method_is_chosen_and_said() -> None:
     network = replace(TANH, outputs=10)
     free = mc.EigenvalueExperiment(network, width=1000, samples=5000)
     assert (free.method, free.solver) == ("auto", "matrix-free")
-    assert "method=<EigenvalueMethod.AUTO: 'auto'>, dtype='float64', solver=<EigenvalueMethod.MATRIX_FREE" in str(free)
+    assert "method=<EigenvalueMethod.AUTO: 'auto'>, solver=<EigenvalueMethod.MATRIX_FREE" in str(free)
     assert replace(free, samples=1000).solver == "dense"
     assert mc.EigenvalueExperiment(network, width=1000, samples=1000).solver == "dense"
     assert mc.EigenvalueExperiment(network, width=1000, samples=3500, dtype="float32").solver == "dense"
@@ -204,7 +272,7 @@ def test_experiments_take_the_method_that_they_say(output: str) -> None:
     dense, free = (mc.EigenvalueExperiment(network, 20, 700, memory_limit=limit) for limit in (1.0, 1.01 * need))
     assert (dense.solver, free.solver) == ("dense", "matrix-free")
     first, second = (experiment.run(np.random.default_rng(0)) for experiment in (dense, free))
-    assert first.prediction != second.prediction  # another order of rounding
+    assert first != second  # another order of rounding
     assert first.prediction == pytest.approx(second.prediction, rel=TWO_ROUTES)
 
 

@@ -1,0 +1,89 @@
+"""What float32 costs: one network of an ensemble measured again in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from meanfield import ParameterError
+
+from .codec import flatten
+from .ensemble import Ensemble, run_ensemble
+
+
+@dataclass(frozen=True)
+class PrecisionError:
+    """How far one network in float32 is from itself in float64."""
+
+    width: int
+    samples: int
+    """M and T of that network: those of the ensemble, or the largest of their halves that fit in float64."""
+    errors: Mapping[str, float]
+    """Of every number of the record, relative to it."""
+
+    @property
+    def worst(self) -> str:
+        """The number with the largest error."""
+        return max(self.errors, key=lambda name: self.errors[name])
+
+    def __str__(self) -> str:
+        size = f"M = {self.width}, T = {self.samples}"
+        return f"float32: off by {self.errors[self.worst]:.0e} at most ({self.worst}), in one network with {size}"
+
+
+def precision_error(ensemble: Ensemble[Any]) -> PrecisionError:
+    """Estimate the errors of an ensemble in float32 from its first network, run again in float64.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Of an experiment with ``dtype="float32"``.
+
+    Returns
+    -------
+    PrecisionError
+        The rounding of other networks is alike. Where float64 does not fit into the memory limit of the experiment M
+        and T are halved until it does: errors grow slowly with the size.
+
+    Raises
+    ------
+    ParameterError
+        For an ensemble in float64.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> experiment = mc.EigenvalueExperiment(network, width=100, samples=100, dtype="float32")
+    >>> error = precision_error(mc.run_ensemble(experiment, members=2, seed=0))
+    >>> error.width, error.errors["mean"] < 1e-6, error.errors["prediction"] < 1e-5
+    (100, True, True)
+    """
+    single: Any = ensemble.experiment
+    if getattr(single, "dtype", "float64") != "float32":
+        raise ParameterError("ensemble", "of an experiment in float32", single)
+    double = _in_double(single)
+    record = ensemble.members[0]
+    if double.width != single.width:
+        smaller = replace(single, width=double.width, samples=double.samples)
+        record = run_ensemble(smaller, members=1, seed=ensemble.seed).members[0]
+    reference = flatten(run_ensemble(double, members=1, seed=ensemble.seed).members[0])
+    errors = {
+        name: abs(value - reference[name]) / (abs(reference[name]) or 1.0)
+        for name, value in flatten(record).items()
+        if isinstance(value, float)
+    }
+    return PrecisionError(double.width, double.samples, errors)
+
+
+def _in_double(experiment: Any) -> Any:
+    """Return the experiment in float64, at a size that fits."""
+    width, samples = experiment.width, experiment.samples
+    while True:
+        try:
+            return replace(experiment, dtype="float64", width=width, samples=samples)
+        except ParameterError:
+            if width < 2 or samples < 4:
+                raise
+            width, samples = width // 2, samples // 2
