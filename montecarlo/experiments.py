@@ -72,8 +72,8 @@ class EigenvalueExperiment:
     samples: int
     _: KW_ONLY
     biases: bool = True
-    memory_limit: float = MEMORY_LIMIT
-    method: EigenvalueMethod | str = EigenvalueMethod.AUTO
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
+    method: EigenvalueMethod | str = field(default=EigenvalueMethod.AUTO, compare=False)  # ``solver`` counts
     dtype: str = "float64"
     solver: EigenvalueMethod = field(init=False)
     """DENSE or MATRIX_FREE: the method, or what "auto" chose; it is part of what an ensemble prints."""
@@ -130,7 +130,7 @@ class EigenspaceExperiment:
     samples: int
     _: KW_ONLY
     biases: bool = True
-    memory_limit: float = MEMORY_LIMIT
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
@@ -184,7 +184,7 @@ class LastLayerExperiment:
     samples: int
     _: KW_ONLY
     biases: bool = True
-    memory_limit: float = MEMORY_LIMIT
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
@@ -225,7 +225,7 @@ class OrderParameterExperiment:
     width: int
     samples: int
     _: KW_ONLY
-    memory_limit: float = MEMORY_LIMIT
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
