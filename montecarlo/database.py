@@ -158,7 +158,7 @@ def insert(connection: sqlite3.Connection, fingerprint: str, member: int, record
 
 
 def read_copy(path: Path) -> Contents:
-    """Read a file that nobody writes, journals and all, from a copy: a damaged one is opened, and repaired, only there."""
+    """Read a file that nobody writes from a copy, journals and all: damage is looked at, and repaired, only there."""
     require_store(path)
     path = path.resolve()
     with TemporaryDirectory() as folder:

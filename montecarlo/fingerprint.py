@@ -34,8 +34,8 @@ def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str
     Returns
     -------
     dict
-        Ready for JSON. An activation is its name, with a digest of its values and slopes, to 9 digits, on a grid between
-        -20 and 20: another function of the same name is noticed, and the same one is recognised in the next run.
+        Ready for JSON. An activation is its name, with a digest of its values and slopes, to 9 digits, on a grid from
+        -20 to 20: another function of the same name is noticed, and the same one is recognised in the next run.
 
     Raises
     ------
@@ -87,10 +87,12 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
         if isinstance(one, Mapping) and isinstance(two, Mapping):
             path = "" if name == "experiment" else f"{name}."
             found += [path + difference for difference in differences(one, two)]
-        elif json.dumps(one, sort_keys=True) != json.dumps(two, sort_keys=True):  # 1, 1.0 and True are equal, but are not the same
+            continue
+        texts = json.dumps(one, sort_keys=True), json.dumps(two, sort_keys=True)
+        if texts[0] != texts[1]:  # 1, 1.0 and True are equal, but not the same
             words = _word(one), _word(two)
             if words[0] == words[1]:  # another function of the same name
-                words = json.dumps(one), json.dumps(two)
+                words = texts
             found.append(f"{name}: {words[0]} in the store, {words[1]} asked")
     return found
 

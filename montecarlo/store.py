@@ -33,8 +33,8 @@ from .lock import Lock
 
 Record = TypeVar("Record")
 
-_NUMBERS_DEPEND_ON = ("numpy", "scipy", "machine")
-"""What of the environment moves the last digits."""
+_NUMBERS = ("numpy", "scipy", "machine")
+"""What of the environment moves their last digits."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,8 @@ def _require_run(path: Path, contents: Contents, run: Mapping[str, Any]) -> None
     differing = differences(contents.run, run)
     if differing:
         raise ParameterError("store", "of the same run", f"{path} ({'; '.join(differing)})")
-    was, now = ({name: data.get(name) for name in _NUMBERS_DEPEND_ON} for data in (contents.environment, ENVIRONMENT))
-    if was != now:
+    versions = ((name, contents.environment[name], ENVIRONMENT[name]) for name in _NUMBERS)
+    changed = [f"{name} {then} then, {now} now" for name, then, now in versions if then != now]
+    if changed:
         message = f"{path} was begun elsewhere, and further members may differ in their last digits"
-        warnings.warn(f"{message} ({'; '.join(differences(was, now))})", stacklevel=3)
+        warnings.warn(f"{message} ({'; '.join(changed)})", stacklevel=3)
