@@ -160,7 +160,8 @@ def progress(total: int, store: Store | None) -> Iterator[Callable[[], None]]:
     At the mean pace of this run: the latest would mislead wherever small networks come before large ones.
     """
     counted = 0
-    with tqdm(total=total, unit="network", leave=False, disable=None, smoothing=0) as bar:
+    pace: dict[str, Any] = {"smoothing": 0, "miniters": 1}  # else the many that a store had count as one great step
+    with tqdm(total=total, unit=" networks", leave=False, disable=None, **pace) as bar:
 
         def finished() -> None:
             nonlocal counted

@@ -9,12 +9,14 @@ import io
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +27,7 @@ from stores import EXPERIMENT, MEMBERS, UNDISTURBED, contents, files, python, ru
 from tqdm import tqdm
 
 import montecarlo as mc
+from montecarlo import database
 from montecarlo.cli import options
 from montecarlo.fingerprint import fingerprint
 
@@ -132,9 +135,10 @@ class Bar(tqdm):  # type: ignore[type-arg]  # at run time it takes none
     """A progress bar that keeps itself for the test."""
 
     last: ClassVar[Bar]
+    shown = io.StringIO()
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "disable": False, "file": io.StringIO(), "mininterval": 0})
+        super().__init__(**{**options, "disable": False, "file": Bar.shown, "mininterval": 0})
         Bar.last = self
 
 
@@ -147,6 +151,8 @@ def test_the_time_left_is_of_what_is_left(tmp_path: Path, monkeypatch: pytest.Mo
         mc.run_ensemble(EXPERIMENT, members=15, seed=1, store=store, progress=finished)
         Bar.last.start_t = time.time() - 70  # as if each had taken 10 s
         assert "| 15/28 [01:10<02:10, 10.0" in str(Bar.last)
+    shown = [int(n) for n in re.findall(r"(\d+)/28", Bar.shown.getvalue())]
+    assert list(dict.fromkeys(shown)) == [0, *range(9, 16)]
 
 
 # Power and disks
@@ -173,6 +179,13 @@ def test_a_cut_journal_leaves_a_store(tmp_path: Path) -> None:
     store.close()
     assert counts == set(range(MEMBERS + 1))
     assert contents(cut) == contents(path)
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    mc.Store(tmp_path / "run.sqlite").close()
+    with closing(database.connect(tmp_path / "run.sqlite")) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: no test can cut the power
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 # Files can grow to this size and no further, as on a disk with so much room.
