@@ -34,7 +34,7 @@ from .lock import Lock
 Record = TypeVar("Record")
 
 _NUMBERS = ("numpy", "scipy", "machine")
-"""What of the environment moves their last digits."""
+"""What of the environment the members' last digits depend on."""
 
 
 @dataclass(frozen=True)
