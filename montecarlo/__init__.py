@@ -8,6 +8,7 @@ from meanfield import __version__
 
 from .compare import compare, compare_own_scales
 from .comparison import Comparison, Row
+from .database import StoreError
 from .dual import dual_gram, gram_memory
 from .dual_operator import dual_operator
 from .eigenvalue_method import EigenvalueMethod, choose_method
@@ -24,7 +25,7 @@ from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
-from .store import Store, StoredEnsemble, StoreError, read_store
+from .store import Store, StoredEnsemble, read_store
 from .sweeps import (
     Descent,
     LearningRateSweep,

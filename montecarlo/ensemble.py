@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -227,18 +227,18 @@ class _Shelf:
     """The place of one ensemble in a store, or no place."""
 
     store: Store | None = None
-    fingerprint: Mapping[str, Any] | None = None
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     def found(self, members: int) -> dict[int, Any]:
         """Return what is there of so many members."""
-        if self.store is None or self.fingerprint is None:
+        if self.store is None:
             return {}
         found = {member: record for member, record in self.store.members(self.fingerprint).items() if member < members}
         self.store.found += len(found)
         return found
 
     def add(self, member: int, record: object) -> None:
-        if self.store is not None and self.fingerprint is not None:
+        if self.store is not None:
             self.store.add(self.fingerprint, member, record)
 
 

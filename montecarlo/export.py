@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,13 @@ from meanfield import OrderParameters, ParameterError
 
 from .codec import flatten
 from .ensemble import Ensemble
+from .fingerprint import describe
 from .store import StoredEnsemble
 
 AnyEnsemble = Ensemble[Any] | StoredEnsemble[Any]
+
+_FIRST = ("experiment.type", "experiment.width", "experiment.samples")
+"""Columns of a table, after the seed and the member."""
 
 _FIRST_LAYER = {"activity": 0, "preactivation": 1, "sensitivity": 1}
 """Of qhat^l, q^l and qtilde^l."""
@@ -59,13 +64,14 @@ def to_frame(*ensembles: AnyEnsemble) -> Any:
     Parameters
     ----------
     ensembles : Ensemble or StoredEnsemble
-        Those from :func:`read_store` come with columns that tell their experiments apart, ``experiment.width`` and so
-        on, from their fingerprints.
+        Of one experiment or of several, with different records, too.
 
     Returns
     -------
     pandas.DataFrame
-        Columns as in :func:`table_rows`, with the numbers as they are, to the last bit.
+        The columns ``seed`` and ``member``; those that tell experiments apart, ``experiment.width``,
+        ``experiment.network.outputs`` and so on; and the fields of the records as in :func:`table_rows`, with the
+        numbers as they are, to the last bit.
 
     Raises
     ------
@@ -77,14 +83,18 @@ def to_frame(*ensembles: AnyEnsemble) -> Any:
     >>> import meanfield as mf, montecarlo as mc
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
     >>> ensemble = mc.run_ensemble(mc.EigenvalueExperiment(network, width=50, samples=20), members=3, seed=0)
-    >>> list(to_frame(ensemble).columns[:5])
-    ['member', 'seed', 'mean', 'second_moment', 'parameters']
+    >>> frame = to_frame(ensemble)
+    >>> list(frame.columns[:5])
+    ['seed', 'member', 'experiment.type', 'experiment.width', 'experiment.samples']
+    >>> bool(frame["mean"][2] == ensemble.members[2].mean)
+    True
     """
-    pandas = _require("pandas", "tables need pandas: pip install 'meanfield-fim[export]'")
+    pandas = _require("pandas", "tables need")
     rows = []
     for ensemble in ensembles:
-        described = flatten(ensemble.fingerprint) if isinstance(ensemble, StoredEnsemble) else {}
-        rows += [{**described, **row} for row in table_rows(ensemble)]
+        described = flatten(_described(ensemble))
+        first = dict.fromkeys(("seed", "member", *(name for name in _FIRST if name in described)))
+        rows += [{**first, **described, **row} for row in table_rows(ensemble)]
     return pandas.DataFrame(rows)
 
 
@@ -98,9 +108,9 @@ def to_xarray(ensemble: AnyEnsemble) -> Any:
     Returns
     -------
     xarray.Dataset
-        Along ``member``; order parameters also along ``layer``, l = 0 .. L as in the paper, NaN where a quantity has no
-        such layer (qhat^L, q^0, qtilde^0). Names as in :func:`table_rows`, but arrays are whole. The experiment and the
-        seed are attributes.
+        Along ``member``, with the names of :func:`table_rows`; order parameters also along ``layer``, l = 0 .. L as in
+        the paper, NaN where a quantity has no such layer (qhat^L, q^0, qtilde^0). The experiment, as JSON, and the seed
+        are attributes.
 
     Raises
     ------
@@ -116,7 +126,7 @@ def to_xarray(ensemble: AnyEnsemble) -> Any:
     >>> sensitivity.dims, sensitivity.shape, float(sensitivity.sel(layer=3).mean())
     (('member', 'layer'), (5, 4), 1.0)
     """
-    xarray = _require("xarray", "labelled arrays need xarray: pip install xarray")
+    xarray = _require("xarray", "labelled arrays need")
     members = _members(ensemble)
     coordinates: dict[str, Any] = {"member": [member for member, _ in members]}
     variables: dict[str, Any] = {}
@@ -138,8 +148,8 @@ def to_xarray(ensemble: AnyEnsemble) -> Any:
             for name in names
             if name not in ("member", "seed")
         }
-    experiment = ensemble.experiment if isinstance(ensemble, Ensemble) else ensemble.fingerprint["experiment"]
-    return xarray.Dataset(variables, coordinates, {"experiment": str(experiment), "seed": str(ensemble.seed)})
+    attributes = {"experiment": json.dumps(_described(ensemble).get("experiment")), "seed": str(ensemble.seed)}
+    return xarray.Dataset(variables, coordinates, attributes)
 
 
 def require_table(path: Path) -> None:
@@ -148,9 +158,9 @@ def require_table(path: Path) -> None:
         raise ParameterError("file", "a file name that ends in .csv or .parquet", path)
     if not path.parent.is_dir():
         raise ParameterError("file", "in a folder that exists", path)
-    _require("pandas", "tables need pandas: pip install 'meanfield-fim[export]'")
+    _require("pandas", "tables need")
     if path.suffix == ".parquet":
-        _require("pyarrow", "Parquet needs pyarrow: pip install 'meanfield-fim[export]'")
+        _require("pyarrow", "Parquet needs")
 
 
 def write_table(ensembles: Sequence[AnyEnsemble], path: Path) -> int:
@@ -188,11 +198,22 @@ def _members(ensemble: AnyEnsemble) -> list[tuple[int, Any]]:
     return list(enumerate(ensemble.members))
 
 
-def _require(library: str, otherwise: str) -> ModuleType:
+def _described(ensemble: AnyEnsemble) -> Mapping[str, Any]:
+    """Return what tells an ensemble from others, as plain data."""
+    if isinstance(ensemble, StoredEnsemble):
+        return ensemble.fingerprint
+    try:
+        return {"experiment": describe(ensemble.experiment)}
+    except ParameterError:  # of a user, and made of other things: its name has to do
+        return {"experiment": {"type": type(ensemble.experiment).__qualname__}}
+
+
+def _require(library: str, what: str) -> ModuleType:
     """Import an optional library."""
     try:
         return import_module(library)
     except ModuleNotFoundError as error:
         if error.name != library:
             raise
-        raise ParameterError(library, f"installed ({otherwise})", "none") from error
+        expected = f"installed ({what} {library}: pip install 'meanfield-fim[export]')"
+        raise ParameterError(library, expected, "none") from error

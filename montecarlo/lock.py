@@ -34,7 +34,13 @@ class Lock:
         self._file: int | None = None
 
     def acquire(self, *, patience: float = _PATIENCE) -> bool:
-        """Take the lock; False if it stays in other hands."""
+        """Take the lock; False if it stays in other hands.
+
+        Raises
+        ------
+        OSError
+            If the disk is full, or of a kind that has no locks.
+        """
         end = time.monotonic() + patience
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -63,7 +63,7 @@ class DeviationExperiment:
     width: int
     samples: int
     _: KW_ONLY
-    memory_limit: float = MEMORY_LIMIT
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
     theory: OrderParameters = field(init=False, repr=False, compare=False)
     """Of infinite width; it travels with the experiment, so that it is computed once."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import pairwise
 from typing import Any, cast
 
@@ -112,7 +112,7 @@ class ThresholdExperiment:
     width: int
     samples: int
     _: KW_ONLY
-    memory_limit: float = MEMORY_LIMIT
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
 
     def __post_init__(self) -> None:
         EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
@@ -177,7 +177,7 @@ class TrainingExperiment:
     learning_rate: float
     steps: int
     explosion: float = EXPLOSION
-    memory_limit: float = MEMORY_LIMIT
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
 
     def __post_init__(self) -> None:
         EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks

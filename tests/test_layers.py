@@ -72,7 +72,7 @@ LAYERS = [
     {"meanfield.__main__"},
     {"montecarlo.blas", "montecarlo.codec", "montecarlo.lanczos", "montecarlo.lock"},
     {"montecarlo.network", "montecarlo.normalize", "montecarlo.power_law"},
-    {"montecarlo.fingerprint"},
+    {"montecarlo.database", "montecarlo.fingerprint"},
     {"montecarlo.store"},
     {"montecarlo.propagate"},
     {"montecarlo.order_parameters", "montecarlo.dual", "montecarlo.last_layer", "montecarlo.training"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -138,21 +140,28 @@ def _cluster(address: str) -> Iterator[Executor]:
 def opened(path: Path | None, run: Mapping[str, Any]) -> Iterator[Store | None]:
     """Provide the store of a command, or None; on an interrupt, say what is safe and how to go on."""
     if path is None:
-        yield None
+        try:
+            yield None
+        except KeyboardInterrupt:
+            raise _Interrupted("interrupted; with --store FILE the finished networks would have been kept") from None
         return
     with Store(path, run=run) as store:
         try:
             yield store
         except KeyboardInterrupt:
-            safe = f"{len(store)} networks are safe in {path}, and the same command goes on from there"
-            raise _Interrupted(f"interrupted; {safe}") from None
+            again = shlex.join(["montecarlo", *sys.argv[1:]])
+            raise _Interrupted(f"interrupted; {len(store)} networks are safe in {path}; go on with: {again}") from None
 
 
 @contextmanager
 def progress(total: int, store: Store | None) -> Iterator[Callable[[], None]]:
-    """Show how many networks are done and how long the others will take; what a store had took no time."""
+    """Show how many networks are done and how long the others will take; what a store had took no time.
+
+    At the mean pace of this run: the latest would mislead wherever small networks come before large ones.
+    """
     counted = 0
-    with tqdm(total=total, unit="network", leave=False, disable=None) as bar:
+    pace: dict[str, Any] = {"smoothing": 0, "miniters": 1}  # else the many that a store had count as one great step
+    with tqdm(total=total, unit=" networks", leave=False, disable=None, **pace) as bar:
 
         def finished() -> None:
             nonlocal counted

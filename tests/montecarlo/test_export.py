@@ -49,8 +49,26 @@ def test_frame() -> None:
     frame = mc.to_frame(EIGENVALUES)
     assert list(frame["mean"]) == [member.mean for member in EIGENVALUES.members]
     both = mc.to_frame(EIGENVALUES, ORDER)
-    assert len(both) == 7
-    assert both["mean"].isna().sum() == 3
+    assert list(both["member"]) == [0, 1, 2, 3, 0, 1, 2]
+    assert list(both["seed"]) == [5] * 4 + [6] * 3
+    assert list(both["experiment.type"]) == ["EigenvalueExperiment"] * 4 + ["OrderParameterExperiment"] * 3
+    assert set(both["experiment.width"]) == {30}
+    assert list(both["mean"].isna()) == [False] * 4 + [True] * 3
+
+
+class Own:
+    """Somebody's experiment that cannot be described."""
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Draw a number."""
+        return float(rng.random())
+
+
+def test_frame_of_another_experiment() -> None:
+    pytest.importorskip("pandas")
+    frame = mc.to_frame(mc.run_ensemble(Own(), members=2, seed=0))
+    assert list(frame.columns) == ["seed", "member", "experiment.type", "value"]
+    assert list(frame["experiment.type"]) == ["Own", "Own"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -105,7 +123,7 @@ def test_numbers_of_an_xarray(store: Path) -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(mf.ParameterError, match="pip install xarray"):
+    with pytest.raises(mf.ParameterError, match=r"labelled arrays need xarray: pip install 'meanfield-fim\[export\]'"):
         mc.to_xarray(ORDER)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     if "pandas" in sys.modules:

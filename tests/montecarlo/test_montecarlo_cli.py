@@ -153,7 +153,7 @@ def test_an_interrupted_run_ends_in_one_line_with_its_workers(number: int, tmp_p
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.strip() == "montecarlo: interrupted"
+    assert err.strip() == "montecarlo: interrupted; with --store FILE the finished networks would have been kept"
     assert any(not _alive(process.pid) for _ in range(100))
 
 
