@@ -112,7 +112,7 @@ class ThresholdExperiment:
     width: int
     samples: int
     _: KW_ONLY
-    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
+    memory_limit: float = MEMORY_LIMIT  # decides how lambda_max is measured
 
     def __post_init__(self) -> None:
         EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks

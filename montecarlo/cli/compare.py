@@ -30,6 +30,9 @@ _EXPERIMENTS: dict[str, Any] = {
     "last-layer": LastLayerExperiment,
 }
 
+_MUCH = 0.5
+"""GiB for one network from which on it is said before the run."""
+
 
 @click.command("compare")
 @network_options
@@ -111,14 +114,15 @@ def compare_command(
         options["method"] = method
     experiment = _EXPERIMENTS[what](network, width, samples, **options)
     theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
-    measured = f"{getattr(experiment, 'solver', 'measured')}, in {dtype}"
-    needed = f"{experiment.memory:.2g} GiB for each network at work, of at most {memory_limit:g}"
-    click.echo(f"{measured}: {needed}", err=True)
+    solver = getattr(experiment, "solver", "measured")
+    measured = f"{solver}, in {dtype}, {experiment.memory:.2g} GiB for each network at work"
     with (
         opened(store, fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)) as shelf,
         pool(min(workers, members)) as executor,
         progress(members, shelf) as finished,
     ):
+        if experiment.memory > _MUCH:
+            click.echo(measured, err=True)
         ensemble: Ensemble[Any] = run_ensemble(
             experiment, members=members, seed=seed, executor=executor, store=shelf, progress=finished
         )

@@ -66,7 +66,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(seed:
     assert (done.returncode, done.stderr) == (0, "")
     counts = [int(line) for line in done.stdout.split()]
     assert counts == sorted(counts)
-    assert len(set(counts)) > KILLS // 3  # it was killed at work
+    assert len(set(counts)) > KILLS // 8  # it was killed at work, however busy the machine is
     members = counts[-1] + 10
     for folder in (killed, undisturbed):
         run(folder / "run.sqlite", members)
