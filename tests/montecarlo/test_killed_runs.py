@@ -48,7 +48,10 @@ for kill in range({kills}):
             stores.run(path, {members})
         finally:
             os._exit(1)  # it ended, or was refused, before it was killed
-    time.sleep(rng.uniform(0, 0.15))
+    before, end = stores.stored(path), time.monotonic() + 10
+    while kill % 2 and stores.stored(path) == before and time.monotonic() < end:
+        time.sleep(0.002)  # every other time until it is at work, however busy the machine is
+    time.sleep(rng.uniform(0, 0.02 if kill % 2 else 0.15))
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     print(stores.stored(path), flush=True)
@@ -66,7 +69,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(seed:
     assert (done.returncode, done.stderr) == (0, "")
     counts = [int(line) for line in done.stdout.split()]
     assert counts == sorted(counts)
-    assert len(set(counts)) > KILLS // 8  # it was killed at work, however busy the machine is
+    assert len(set(counts)) >= KILLS // 2  # it was killed at work
     members = counts[-1] + 10
     for folder in (killed, undisturbed):
         run(folder / "run.sqlite", members)

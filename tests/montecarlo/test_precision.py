@@ -73,7 +73,7 @@ def test_the_command_says_how_it_measures(method: str) -> None:
 
 def test_the_command_shows_the_error_of_float32() -> None:
     ran = CliRunner().invoke(compare_command, [*SMALL, "--dtype", "float32"])
-    assert "dense, in float32, 0.0003 GiB" in ran.stdout
+    assert "dense, in float32, 0.00015 GiB" in ran.stdout
     assert "float32: off by " in ran.stdout
     data = json.loads(CliRunner().invoke(compare_command, [*SMALL, "--dtype", "float32", "--json"]).stdout)
     assert 0 < data["precision_error"]["errors"]["prediction"] < SINGLE
