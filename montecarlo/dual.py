@@ -147,8 +147,8 @@ def project_both_sides(gram: NDArray[np.float64], of_outputs: Normalised) -> Non
         raise ArithmeticError("F* is not finite: the spread of the outputs is too small to divide by")
     if after < _LOST * before and not of_outputs.is_constant:
         raise ArithmeticError(
-            f"what normalised outputs leave of F* is {after / before:.1e} of it, and has lost its digits: all samples "
-            "look alike"
+            f"what normalised outputs leave of F* is {after / before:.1e} of it: too few digits to tell it from zero; "
+            "do all samples look alike?"
         )
 
 

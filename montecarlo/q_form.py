@@ -101,9 +101,9 @@ def q_form_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMO
     Examples
     --------
     >>> import meanfield as mf, montecarlo as mc
-    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0, output_normalization="batch")
+    >>> network = mf.Network.uniform(mf.tanh, depth=2, weight_variance=1.0, output_normalization="batch")
     >>> finite = mc.FiniteNetwork(network, [[[1.0]], [[1.0]]], [[0.0], [0.0]])
-    >>> sweep = mc.propagate(finite, [[-2.0], [1.0], [1.0]])
+    >>> sweep = mc.propagate(finite, [[-2.0], [0.0], [1.0]])
     >>> bool(abs(np.trace(q_form_gram(sweep)) - np.trace(mc.dual_gram(sweep))) < 1e-14)
     True
     """

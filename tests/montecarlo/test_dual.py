@@ -128,7 +128,7 @@ def test_samples_that_look_alike_are_refused_before_their_digits_are_lost(output
     for distance, refused in ((1e-2, False), (1e-4, False), (1e-6, True), (1e-9, True)):
         sweep = mc.propagate(finite, 1 + distance * x)
         if refused:
-            with pytest.raises(ArithmeticError, match="has lost its digits"):
+            with pytest.raises(ArithmeticError, match="too few digits"):
                 mc.dual_gram(sweep)
         else:
             assert np.linalg.eigvalsh(mc.dual_gram(sweep))[0] > -1e-6 * np.trace(mc.dual_gram(sweep))
