@@ -6,25 +6,29 @@ bits are the same. ``Processes`` replaces workers that die, and a dask cluster d
 
 from __future__ import annotations
 
-import sys
+import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from queue import SimpleQueue
-from typing import TypeVar
-from uuid import uuid4
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from .cluster import Cluster, reliable
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 ATTEMPTS = 3
-"""How often a member may be lost with its worker before it is taken to be the reason."""
+"""How often a member may be lost with its worker, the last time alone, before it is taken to be the reason."""
 
 QUEUED_PER_WORKER = 4
 """How many members are handed over at a time, for each worker: enough that none waits, few enough to cancel quickly."""
 
 QUEUED = 1000
-"""The same for executors that do not say how many workers they have, such as a cluster."""
+"""The same for executors that do not say how many workers they have, such as a cluster, which grows with what waits."""
+
+PATIENCE = 60.0
+"""After how many seconds without a result to see whether a cluster has workers at all."""
 
 
 class WorkerError(ChildProcessError):
@@ -50,8 +54,8 @@ def as_finished(
     Raises
     ------
     WorkerError
-        For a task that lost its worker three times, and for an executor that takes no more tasks, as a process pool
-        whose worker died.
+        For a task that lost its worker three times, the last time alone, and for an executor that takes no more tasks,
+        as a process pool whose worker died.
     Exception
         Whatever a task raises; it is not tried again. What has not started is cancelled.
 
@@ -68,43 +72,68 @@ def as_finished(
         for number, task in tasks:
             yield number, run(task)
     else:
-        yield from _on_workers(run, tasks, executor)
+        yield from _on_workers(run, tasks, reliable(executor))
+
+
+class _Waiting(Generic[Task]):
+    """The tasks that are to be handed over: those that were lost before fresh ones."""
+
+    def __init__(self, tasks: Iterable[tuple[int, Task]]) -> None:
+        self.fresh = iter(tasks)
+        self.again: list[tuple[int, Task]] = []
+        self.suspects: list[tuple[int, Task]] = []
+        self.losses = Counter[int]()
+
+    def lost(self, number: int, task: Task, error: BaseException) -> None:
+        """Take a task back that was lost with its worker; fail if it is the reason."""
+        self.losses[number] += 1
+        if self.losses[number] == ATTEMPTS:
+            raise WorkerError(
+                f"member {number} lost its worker {ATTEMPTS} times, the last time alone, so it is taken to be the "
+                f"reason (is there enough memory for it?); the last time: {type(error).__name__}: {error}"
+            ) from error
+        # a cluster says of all that a dead worker had before it that they were lost: the last time they run alone
+        (self.suspects if self.losses[number] == ATTEMPTS - 1 else self.again).append((number, task))
+
+    def some(self, room: int) -> Iterator[tuple[int, Task]]:
+        """Yield so many, if there are."""
+        while room and (task := self.again.pop() if self.again else next(self.fresh, None)):
+            yield task
+            room -= 1
 
 
 def _on_workers(
     run: Callable[[Task], Result], tasks: Iterable[tuple[int, Task]], executor: Executor
 ) -> Generator[tuple[int, Result], None, None]:
-    fresh, again = iter(tasks), list[tuple[int, Task]]()
-    losses = Counter[int]()
+    waiting = _Waiting(tasks)
     under_way: dict[Future[Result], tuple[int, Task]] = {}
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
+
+    def hand_over(tasks: Iterable[tuple[int, Task]]) -> None:
+        for number, task in tasks:
+            future = _submitted(executor, run, task)
+            under_way[future] = number, task
+            future.add_done_callback(finished.put)
+
     try:
         while True:
-            while len(under_way) < _queued(executor) and (next_task := again.pop() if again else next(fresh, None)):
-                try:
-                    future = executor.submit(_attempt, run, next_task[1], uuid4().hex)
-                except _refusals() as refusal:
-                    under_way.clear()  # nor can it cancel
-                    raise WorkerError(_REFUSED.format(type(refusal).__name__, refusal)) from refusal
-                under_way[future] = next_task
-                future.add_done_callback(finished.put)
+            if not waiting.suspects:
+                hand_over(waiting.some(_queued(executor) - len(under_way)))
+            else:
+                waiting.again += _withdrawn(under_way)
+                if not under_way:
+                    hand_over([waiting.suspects.pop()])
             if not under_way:
                 return
-            future = finished.get()
+            future = _next(finished, under_way, executor)
             number, task = under_way.pop(future)
             error = future.exception() if not future.cancelled() else CancelledError()
             if error is None:
                 yield number, future.result()
-                continue
-            if not isinstance(error, _losses()):
+            elif isinstance(error, BrokenExecutor | CancelledError):
+                waiting.lost(number, task, error)
+            else:
                 raise error
-            losses[number] += 1
-            if losses[number] == ATTEMPTS:
-                raise WorkerError(
-                    f"member {number} lost its worker {ATTEMPTS} times, so it is taken to be the reason (is there "
-                    f"enough memory for it?); the last time: {type(error).__name__}: {error}"
-                ) from error
-            again.append((number, task))
     finally:
         for future in under_way:
             future.cancel()
@@ -116,24 +145,31 @@ def _queued(executor: Executor) -> int:
     return QUEUED_PER_WORKER * workers if isinstance(workers, int) else QUEUED
 
 
-def _attempt(run: Callable[[Task], Result], task: Task, attempt: str) -> Result:
-    """Run a task; dask takes calls with equal arguments for one, so each attempt has a name of its own."""
-    return run(task)
+def _submitted(executor: Executor, run: Callable[[Task], Result], task: Task) -> Future[Result]:
+    try:
+        return executor.submit(run, task)
+    except RuntimeError as refusal:  # it broke, it was shut down, or its cluster is gone
+        raise WorkerError(
+            f"the executor takes no more members ({type(refusal).__name__}: {refusal}): run again with a new one "
+            "(with a store, what has finished is kept); montecarlo.Processes replaces workers that die"
+        ) from refusal
 
 
-def _losses() -> tuple[type[BaseException], ...]:
-    """Return the errors by which an executor says that a task was lost with its worker."""
-    distributed = sys.modules.get("distributed")  # what it raises can only be seen where it was imported
-    return (BrokenExecutor, CancelledError, *([distributed.KilledWorker] if distributed else []))
+def _withdrawn(under_way: dict[Future[Result], tuple[int, Task]]) -> list[tuple[int, Task]]:
+    """Take back what has not started."""
+    return [under_way.pop(future) for future in list(under_way) if future.cancel()]
 
 
-def _refusals() -> tuple[type[BaseException], ...]:
-    """Return the errors by which an executor refuses a task: it broke, it was shut down, or its cluster is gone."""
-    client = sys.modules.get("distributed.client")
-    return (RuntimeError, *([client.ClosedClientError] if client else []))
-
-
-_REFUSED = (
-    "the executor takes no more members ({}: {}): run again with a new one (with a store, what has finished is kept); "
-    "montecarlo.Processes replaces workers that die"
-)
+def _next(
+    finished: SimpleQueue[Future[Result]], under_way: Container[Future[Result]], executor: Executor
+) -> Future[Result]:
+    """Wait for one that was not withdrawn."""
+    while True:
+        try:
+            future = finished.get(timeout=PATIENCE)
+        except Empty:
+            if isinstance(executor, Cluster) and not executor.has_workers():
+                warnings.warn("the cluster has no workers: waiting for new ones", RuntimeWarning, stacklevel=2)
+        else:
+            if future in under_way:
+                return future

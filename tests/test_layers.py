@@ -70,7 +70,7 @@ LAYERS = [
     {"meanfield.cli.commands"},
     {"meanfield.cli"},
     {"meanfield.__main__"},
-    {"montecarlo.blas", "montecarlo.codec", "montecarlo.lock"},
+    {"montecarlo.blas", "montecarlo.cluster", "montecarlo.codec", "montecarlo.lock"},
     {"montecarlo.network", "montecarlo.normalize", "montecarlo.power_law"},
     {"montecarlo.fingerprint"},
     {"montecarlo.store"},
