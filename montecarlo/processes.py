@@ -22,9 +22,6 @@ from .blas import blas_threads_of_children
 
 Result = TypeVar("Result")
 
-GRACE = 5.0
-"""How many seconds a process that closed its connection has to end."""
-
 
 class Processes(ThreadPoolExecutor):
     """Processes of this machine, each replaced when it dies; only the member that it ran is lost with it.
@@ -110,8 +107,7 @@ class _Worker:
 
     def end(self) -> int | None:
         """Return how a process that is gone has ended: minus the number of the signal, if it was one."""
-        self.process.join(GRACE)
-        self.process.kill()  # one that has only lost its connection, if there is such a thing
+        self.process.kill()  # in case that only the connection is gone; it does not change how a process has ended
         self.process.join()
         return self.process.exitcode
 
