@@ -6,32 +6,30 @@ bits are the same. ``Processes`` replaces workers that die, and a dask cluster d
 
 from __future__ import annotations
 
-import sys
+import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Hashable, Iterable
+from collections.abc import Callable, Container, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
-from uuid import uuid4
+
+from .cluster import Cluster, reliable
 
 Name = TypeVar("Name", bound=Hashable)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 ATTEMPTS = 3
-"""How often a member may be lost with its worker before it is taken to be the reason.
-
-The last attempt is made when no other member is under way, for a worker that dies takes along what waits for it too.
-"""
+"""How often a member may be lost with its worker, the last time alone, before it is taken to be the reason."""
 
 QUEUED_PER_WORKER = 4
 """How many members are handed over at a time, for each worker: enough that none waits, few enough to cancel quickly."""
 
 QUEUED = 1000
-"""The same for executors that do not say how many workers they have, such as a cluster."""
+"""The same for executors that do not say how many workers they have, such as a cluster, which grows with what waits."""
 
-LISTEN = 5.0
-"""After how many seconds of silence it is asked whether the executor is still there."""
+PATIENCE = 60.0
+"""After how many seconds without a result to see whether a cluster has workers at all."""
 
 
 class WorkerError(ChildProcessError):
@@ -57,8 +55,8 @@ def as_finished(
     Raises
     ------
     WorkerError
-        For a task that lost its worker three times, and for an executor that takes no more tasks, as a process pool
-        whose worker died.
+        For a task that lost its worker three times, the last time alone, and for an executor that takes no more tasks,
+        as a process pool whose worker died.
     Exception
         Whatever a task raises; it is not tried again. What has not started is cancelled.
 
@@ -75,74 +73,71 @@ def as_finished(
         for name, task in tasks:
             yield name, run(task)
     else:
-        workers: _OnWorkers[Name, Task, Result] = _OnWorkers(run, executor)
-        yield from workers.results(tasks)
+        yield from _on_workers(run, tasks, reliable(executor))
 
 
-class _OnWorkers(Generic[Name, Task, Result]):
-    """Tasks on their way over the workers of an executor."""
+class _Waiting(Generic[Name, Task]):
+    """The tasks that are to be handed over: those that were lost before fresh ones."""
 
-    def __init__(self, run: Callable[[Task], Result], executor: Executor) -> None:
-        self.run, self.executor = run, executor
-        self.losses = Counter[Name]()
+    def __init__(self, tasks: Iterable[tuple[Name, Task]]) -> None:
+        self.fresh = iter(tasks)
         self.again: list[tuple[Name, Task]] = []
         self.suspects: list[tuple[Name, Task]] = []
-        self.under_way: dict[Future[Result], tuple[Name, Task]] = {}
-        self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
+        self.losses = Counter[Name]()
 
-    def results(self, tasks: Iterable[tuple[Name, Task]]) -> Generator[tuple[Name, Result], None, None]:
-        """Yield the name and the result of each."""
-        fresh = iter(tasks)
-        try:
-            while True:
-                while len(self.under_way) < _queued(self.executor) and (
-                    next_task := self.again.pop() if self.again else next(fresh, None)
-                ):
-                    self.hand_over(next_task)
-                if not self.under_way:
-                    if not self.suspects:
-                        return
-                    self.hand_over(self.suspects.pop())
-                future = self.next_finished()
-                task = self.under_way.pop(future)
-                error = CancelledError() if future.cancelled() else future.exception()
-                if error is None:
-                    yield task[0], future.result()
-                elif isinstance(error, _losses()):
-                    self.lose(task, error)
-                else:
-                    raise error
-        finally:
-            for future in self.under_way:
-                future.cancel()
-
-    def hand_over(self, task: tuple[Name, Task]) -> None:
-        try:
-            future = self.executor.submit(_attempt, self.run, task[1], uuid4().hex)
-        except _refusals() as refusal:
-            raise self.gone(f"{type(refusal).__name__}: {refusal}") from refusal
-        self.under_way[future] = task
-        future.add_done_callback(self.finished.put)
-
-    def next_finished(self) -> Future[Result]:
-        while True:
-            try:
-                return self.finished.get(timeout=LISTEN)
-            except Empty:
-                if _is_gone(self.executor):
-                    raise self.gone("its scheduler does not answer") from None
-
-    def gone(self, why: str) -> WorkerError:
-        self.under_way.clear()  # nor can it cancel
-        return WorkerError(_GONE.format(why))
-
-    def lose(self, task: tuple[Name, Task], error: BaseException) -> None:
-        """Have a task that was lost with its worker run again."""
-        name, _ = task
+    def lost(self, name: Name, task: Task, error: BaseException) -> None:
+        """Take a task back that was lost with its worker; fail if it is the reason."""
         self.losses[name] += 1
         if self.losses[name] == ATTEMPTS:
-            raise WorkerError(_LOST.format(name, ATTEMPTS, type(error).__name__, error)) from error
-        (self.suspects if self.losses[name] == ATTEMPTS - 1 else self.again).append(task)
+            raise WorkerError(
+                f"member {name} lost its worker {ATTEMPTS} times, the last time alone, so it is taken to be the "
+                f"reason (is there enough memory for it?); the last time: {type(error).__name__}: {error}"
+            ) from error
+        # a cluster says of all that a dead worker had before it that they were lost: the last time they run alone
+        (self.suspects if self.losses[name] == ATTEMPTS - 1 else self.again).append((name, task))
+
+    def some(self, room: int) -> Iterator[tuple[Name, Task]]:
+        """Yield so many, if there are."""
+        while room and (task := self.again.pop() if self.again else next(self.fresh, None)):
+            yield task
+            room -= 1
+
+
+def _on_workers(
+    run: Callable[[Task], Result], tasks: Iterable[tuple[Name, Task]], executor: Executor
+) -> Generator[tuple[Name, Result], None, None]:
+    waiting = _Waiting(tasks)
+    under_way: dict[Future[Result], tuple[Name, Task]] = {}
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+
+    def hand_over(tasks: Iterable[tuple[Name, Task]]) -> None:
+        for name, task in tasks:
+            future = _submitted(executor, run, task)
+            under_way[future] = name, task
+            future.add_done_callback(finished.put)
+
+    try:
+        while True:
+            if not waiting.suspects:
+                hand_over(waiting.some(_queued(executor) - len(under_way)))
+            else:
+                waiting.again += _withdrawn(under_way)
+                if not under_way:
+                    hand_over([waiting.suspects.pop()])
+            if not under_way:
+                return
+            future = _next(finished, under_way, executor)
+            name, task = under_way.pop(future)
+            error = future.exception() if not future.cancelled() else CancelledError()
+            if error is None:
+                yield name, future.result()
+            elif isinstance(error, BrokenExecutor | CancelledError):
+                waiting.lost(name, task, error)
+            else:
+                raise error
+    finally:
+        for future in under_way:
+            future.cancel()
 
 
 def _queued(executor: Executor) -> int:
@@ -151,35 +146,31 @@ def _queued(executor: Executor) -> int:
     return QUEUED_PER_WORKER * workers if isinstance(workers, int) else QUEUED
 
 
-def _attempt(run: Callable[[Task], Result], task: Task, attempt: str) -> Result:
-    """Run a task; dask takes calls with equal arguments for one, so each attempt has a name of its own."""
-    return run(task)
+def _submitted(executor: Executor, run: Callable[[Task], Result], task: Task) -> Future[Result]:
+    try:
+        return executor.submit(run, task)
+    except RuntimeError as refusal:  # it broke, it was shut down, or its cluster is gone
+        raise WorkerError(
+            f"the executor takes no more members ({type(refusal).__name__}: {refusal}): run again with a new one "
+            "(with a store, what has finished is kept); montecarlo.Processes replaces workers that die"
+        ) from refusal
 
 
-def _losses() -> tuple[type[BaseException], ...]:
-    """Return the errors by which an executor says that a task was lost with its worker."""
-    distributed = sys.modules.get("distributed")  # what it raises can only be seen where it was imported
-    return (BrokenExecutor, CancelledError, *([distributed.KilledWorker] if distributed else []))
+def _withdrawn(under_way: dict[Future[Result], tuple[Name, Task]]) -> list[tuple[Name, Task]]:
+    """Take back what has not started."""
+    return [under_way.pop(future) for future in list(under_way) if future.cancel()]
 
 
-def _refusals() -> tuple[type[BaseException], ...]:
-    """Return the errors by which an executor refuses a task: it broke, it was shut down, or its cluster is gone."""
-    client = sys.modules.get("distributed.client")
-    return (RuntimeError, *([client.ClosedClientError] if client else []))
-
-
-def _is_gone(executor: Executor) -> bool:
-    """Return whether a cluster has lost its scheduler for good: it tells nobody who waits for a future."""
-    client = getattr(executor, "_client", None)
-    return getattr(client, "status", None) == "closed"
-
-
-_GONE = (
-    "the executor takes no more members ({}): run again with a new one (with a store, what has finished is kept); "
-    "montecarlo.Processes replaces workers that die"
-)
-
-_LOST = (
-    "member {} lost its worker {} times, at last with no other member under way, so it is taken to be the reason (is "
-    "there enough memory for it?): {}: {}"
-)
+def _next(
+    finished: SimpleQueue[Future[Result]], under_way: Container[Future[Result]], executor: Executor
+) -> Future[Result]:
+    """Wait for one that was not withdrawn."""
+    while True:
+        try:
+            future = finished.get(timeout=PATIENCE)
+        except Empty:
+            if isinstance(executor, Cluster) and not executor.has_workers():
+                warnings.warn("the cluster has no workers: waiting for new ones", RuntimeWarning, stacklevel=2)
+        else:
+            if future in under_way:
+                return future

@@ -8,10 +8,12 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from meanfield.errors import require_integer
@@ -25,7 +27,7 @@ class Processes(ThreadPoolExecutor):
     """Processes of this machine, each replaced when it dies; only the member that it ran is lost with it.
 
     Each is fed by a thread of this process, for a ``ProcessPoolExecutor`` breaks as a whole. They end with this
-    process, however it ends.
+    process, however it ends, and at once when an error or Ctrl-C leaves the ``with`` block.
 
     Parameters
     ----------
@@ -63,17 +65,25 @@ class Processes(ThreadPoolExecutor):
         self.shutdown(wait=False, cancel_futures=True)
         self._held.close()
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is not None:  # nobody waits for what they are doing
+            self.terminate()
+        super().__exit__(kind, error, where)
+
     def _run(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
         """Run a function in the process of this thread."""
         call = pickle.dumps((fn, args, kwargs))
         if not hasattr(self._own, "worker"):
             self._own.worker = _Worker(self._line, self._blas_threads)
         try:
-            succeeded, result = self._own.worker.run(call)
+            answer = self._own.worker.answer(call)
         except (EOFError, OSError):  # before its answer, or in the middle of it
-            code = self._own.worker.exit_code()
+            code = self._own.worker.end()
             del self._own.worker
             raise BrokenProcessPool(f"the worker ended with exit code {code}") from None
+        succeeded, result = pickle.loads(answer)
         if not succeeded:
             raise result
         return cast(Result, result)
@@ -86,19 +96,33 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, line))
-        with blas_threads_of_children(blas_threads):
+        with blas_threads_of_children(blas_threads), _without_interrupts():
             self.process.start()
         theirs.close()
 
-    def run(self, call: bytes) -> tuple[bool, Any]:
-        """Return whether the call succeeded, and its result or its error; fail if the process is gone."""
+    def answer(self, call: bytes) -> bytes:
+        """Return what it answers; fail if it is gone."""
         self.connection.send_bytes(call)
-        return cast(tuple[bool, Any], pickle.loads(self.connection.recv_bytes()))
+        return self.connection.recv_bytes()
 
-    def exit_code(self) -> int | None:
-        """Return how the process ended; minus the number of the signal, if it was one."""
+    def end(self) -> int | None:
+        """Return how a process that is gone has ended: minus the number of the signal, if it was one."""
+        self.process.kill()  # in case that only the connection is gone; it does not change how a process has ended
         self.process.join()
         return self.process.exitcode
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let processes that start here be deaf to Ctrl-C from the first moment; it goes to all that share a terminal."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, which is not the main one
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection, line: Connection) -> None:
@@ -121,9 +145,11 @@ def _answer(call: bytes) -> bytes:
         where = traceback.format_exc()
         error.add_note(f"In a worker process:\n{where}")
         try:
-            return pickle.dumps((False, error))
-        except Exception:  # an error that does not pickle
+            answer = pickle.dumps((False, error))
+            pickle.loads(answer)
+        except Exception:  # an error that does not pickle, or not back
             return pickle.dumps((False, RuntimeError(where)))
+        return answer
 
 
 def _end_with(line: Connection) -> None:

@@ -70,7 +70,7 @@ LAYERS = [
     {"meanfield.cli.commands"},
     {"meanfield.cli"},
     {"meanfield.__main__"},
-    {"montecarlo.blas", "montecarlo.codec", "montecarlo.lanczos", "montecarlo.lock"},
+    {"montecarlo.blas", "montecarlo.cluster", "montecarlo.codec", "montecarlo.lanczos", "montecarlo.lock"},
     {"montecarlo.network", "montecarlo.normalize", "montecarlo.power_law"},
     {"montecarlo.database", "montecarlo.fingerprint"},
     {"montecarlo.store"},

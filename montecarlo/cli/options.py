@@ -104,11 +104,7 @@ def pool(workers: int) -> Iterator[Executor | None]:
         yield None
     else:
         with Processes(workers, blas_threads=BLAS_THREADS) as processes:
-            try:
-                yield processes
-            except BaseException:  # nobody waits for what they are doing
-                processes.terminate()
-                raise
+            yield processes
 
 
 @contextmanager

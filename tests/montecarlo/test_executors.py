@@ -9,15 +9,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from pickle import PicklingError
-from threading import Event, Timer
-from typing import Any
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo import Processes, executors
+from montecarlo import Processes
 from montecarlo.blas import blas_threads
 from montecarlo.cli import main
 from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, WorkerError, as_finished
@@ -40,7 +41,10 @@ SERIAL = mc.run_ensemble(EXPERIMENT, members=MEMBERS, seed=3).members
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two workers of dask, whose scheduler gives a task up at the first death of its worker: the rest is ours."""
+    """Two workers of dask, whose scheduler gives a task up at the first death of its worker: the rest is ours.
+
+    The nanny of a worker that dies while it starts gives it up for good; ``adapt`` then hires another one.
+    """
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=2,
@@ -50,6 +54,7 @@ def cluster() -> Iterator[Any]:
         silence_logs=50,
         scheduler_kwargs={"allowed_failures": 0},
     ) as cluster:
+        cluster.adapt(minimum=2, maximum=2)
         yield cluster
 
 
@@ -86,12 +91,43 @@ class Deadly:
         return EXPERIMENT.run(rng)
 
 
-def note_attempt(folder: Path, member: int) -> None:
+def note_attempt(folder: Path, member: int | str) -> None:
     os.close(tempfile.mkstemp(prefix=f"{member}-{os.getpid()}-", dir=folder)[0])
 
 
 def attempts(folder: Path, member: int | str = "*") -> list[Path]:
     return list(folder.glob(f"{member}-*"))
+
+
+@pytest.mark.parametrize("kind", ["serial", "threads", "processes", "pool", "dask"])
+def test_the_bits_are_the_same_everywhere(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with ExitStack() as stack:
+        if kind == "dask":
+            distributed = pytest.importorskip("distributed")
+            client = distributed.Client(request.getfixturevalue("cluster"), set_as_default=False)
+            executor = stack.enter_context(client).get_executor()
+        else:
+            kinds: dict[str, Callable[[], Executor | None]] = {
+                "serial": lambda: None,
+                "threads": lambda: stack.enter_context(ThreadPoolExecutor(3)),
+                "processes": lambda: stack.enter_context(Processes(2)),
+                "pool": lambda: stack.enter_context(ProcessPoolExecutor(2, mp_context=get_context("spawn"))),
+            }
+            executor = kinds[kind]()
+        assert mc.run_ensemble(EXPERIMENT, members=MEMBERS, seed=3, executor=executor).members == SERIAL
+        finished: list[None] = []
+        for members in (3, MEMBERS, MEMBERS):  # some, the rest, and none
+            stored = mc.run_ensemble(
+                EXPERIMENT,
+                members=members,
+                seed=3,
+                executor=executor,
+                store=tmp_path / "run.sqlite",
+                progress=lambda: finished.append(None),
+            )
+    assert stored.members == SERIAL
+    assert len(finished) == MEMBERS
+    assert mc.run_ensemble(EXPERIMENT, members=MEMBERS, seed=3, store=tmp_path / "run.sqlite").members == SERIAL
 
 
 @pytest.mark.parametrize("deaths", [0, ATTEMPTS - 1])
@@ -128,6 +164,79 @@ def test_a_member_that_always_kills_its_worker_is_named(executor: Executor, tmp_
         mc.run_ensemble(Deadly(tmp_path, 99), members=MEMBERS, seed=3, executor=executor)
     assert len(attempts(tmp_path, 2)) == ATTEMPTS
     assert mc.run_ensemble(EXPERIMENT, members=2, seed=3, executor=executor).members == SERIAL[:2]  # it still works
+
+
+class Result:
+    """What kills the worker that sends it, the first time."""
+
+    def __init__(self, folder: Path, value: float) -> None:
+        self.folder, self.value = folder, value
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        note_attempt(self.folder, "sent")
+        if len(attempts(self.folder, "sent")) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float, (self.value,)
+
+
+@dataclass(frozen=True)
+class LateDeath:
+    """An experiment of which the worker dies after its work, and before its result has left it."""
+
+    folder: Path
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Work."""
+        return cast(float, Result(self.folder, rng.random()))
+
+
+def test_a_worker_that_dies_with_its_result(executor: Executor, tmp_path: Path) -> None:
+    expected = tuple(np.random.default_rng(s).random() for s in np.random.SeedSequence(3).spawn(MEMBERS))
+    assert mc.run_ensemble(LateDeath(tmp_path), members=MEMBERS, seed=3, executor=executor).members == expected
+    assert len(attempts(tmp_path, "sent")) > MEMBERS
+
+
+class Crowded(Executor):
+    """A worker that dies with everything it has, as often as a deadly task is there beside others."""
+
+    def __init__(self, deadly: set[int], alone: bool) -> None:
+        self.deadly = deadly
+        self.alone = alone
+        self.waiting: SimpleQueue[tuple[Future[Any], Callable[[int], int], int] | None] = SimpleQueue()
+        self.thread = Thread(target=self._work)
+        self.thread.start()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Put it beside the others."""
+        future: Future[Any] = Future()
+        self.waiting.put((future, fn, *args))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End."""
+        self.waiting.put(None)
+        self.thread.join()
+
+    def _work(self) -> None:
+        crowd: list[tuple[Future[Any], Callable[[int], int], int]] = []
+        while True:
+            try:
+                if (call := self.waiting.get(timeout=0.1)) is None:
+                    return
+                if call[0].set_running_or_notify_cancel():
+                    crowd.append(call)
+            except Empty:  # nobody else comes
+                dies = {number for _, _, number in crowd} & self.deadly and (len(crowd) > 1 or not self.alone)
+                for future, fn, number in crowd:
+                    future.set_exception(BrokenExecutor()) if dies else future.set_result(fn(number))
+                crowd = []
+
+
+def test_who_was_beside_the_reason_is_not_blamed() -> None:
+    with Crowded({2, 4}, alone=True) as executor:
+        assert dict(as_finished(abs, enumerate(range(6)), executor)) == {i: i for i in range(6)}
+    with Crowded({2}, alone=False) as executor, pytest.raises(WorkerError, match="member 2 lost its worker 3 times"):
+        dict(as_finished(abs, enumerate(range(6)), executor))
 
 
 @dataclass(frozen=True)
@@ -194,23 +303,6 @@ def test_a_member_that_was_forgotten_runs_again() -> None:
     assert losing.submitted == 6
 
 
-def test_a_scheduler_that_dies_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its client gives up and closes, and the futures hear nothing of it."""
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(executors, "LISTEN", 0.1)
-    file = tmp_path / "scheduler.json"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
-    scheduler = subprocess.Popen([*command, "--scheduler-file", str(file)], stderr=subprocess.DEVNULL)
-    try:
-        with distributed.Client(scheduler_file=str(file), set_as_default=False, timeout="3s") as client:
-            Timer(0.5, scheduler.kill).start()
-            with pytest.raises(WorkerError, match=r"takes no more members \(its scheduler does not answer\)"):
-                mc.run_ensemble(EXPERIMENT, members=2, seed=3, executor=client.get_executor())
-    finally:
-        scheduler.kill()
-        scheduler.wait()
-
-
 def test_members_are_handed_over_a_few_at_a_time() -> None:
     taken = []
 
@@ -226,16 +318,39 @@ def test_members_are_handed_over_a_few_at_a_time() -> None:
     assert len(taken) == 500
 
 
-def test_a_cluster_that_is_gone_is_said() -> None:
+@pytest.mark.parametrize("gone", ["client", "cluster"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_cluster_that_is_gone_is_said(gone: str, late: bool, caplog: pytest.LogCaptureFixture) -> None:
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
+        distributed.Client(cluster.scheduler_address, set_as_default=False, timeout="1s") as client,
+    ):
+        close = {"client": client, "cluster": cluster}[gone].close
+        executor = client.get_executor()
+        if not late:
+            close()
+        with pytest.raises(WorkerError, match="takes no more members"):
+            mc.run_ensemble(EXPERIMENT, members=200, seed=0, executor=executor, progress=close if late else None)
+
+
+def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("montecarlo.executors.PATIENCE", 0.1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
-        executor = client.get_executor()
-        client.close()
-        with pytest.raises(WorkerError, match="takes no more members"):
-            mc.run_ensemble(EXPERIMENT, members=2, seed=0, executor=executor)
+
+        def hire(message: str, *_: object, **__: object) -> None:
+            said.append(message)
+            cluster.scale(1)
+
+        said: list[str] = []
+        monkeypatch.setattr("montecarlo.executors.warnings.warn", hire)
+        ensemble = mc.run_ensemble(EXPERIMENT, members=MEMBERS, seed=3, executor=client.get_executor())
+    assert ensemble.members == SERIAL
+    assert said[0] == "the cluster has no workers: waiting for new ones"
 
 
 @dataclass(frozen=True)
@@ -273,10 +388,13 @@ def _exists(process: int) -> bool:
     return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def test_terminate_ends_the_processes_at_once(tmp_path: Path) -> None:
-    with Processes(2) as processes:
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_terminate_and_errors_end_the_processes_at_once(error: type[BaseException] | None, tmp_path: Path) -> None:
+    with suppress(KeyboardInterrupt), Processes(2) as processes:
         futures = [processes.submit(Sleeping(tmp_path).run, np.random.default_rng(0)) for _ in range(5)]
         assert _wait(lambda: len(_running(tmp_path)) == 2)
+        if error is not None:
+            raise error
         processes.terminate()
     assert _running(tmp_path) == set()
     assert [future.cancelled() for future in futures] == [False, False, True, True, True]
@@ -367,8 +485,20 @@ class Unpicklable(Exception):
         self.because = lambda: None
 
 
+class Irreversible(Exception):
+    """An error that pickles, but not back."""
+
+    def __init__(self, *, reason: str = "none") -> None:
+        super().__init__(reason)
+
+
 def _raise(kind: type[Exception]) -> None:
     raise kind
+
+
+def _hang_up() -> None:
+    os.closerange(3, 1000)
+    time.sleep(3600)
 
 
 def _return_lambda() -> object:
@@ -380,14 +510,22 @@ def test_errors_say_where_they_happened() -> None:
         with pytest.raises(KeyError) as error:
             processes.submit(_raise, KeyError).result()
         assert "in _raise" in error.value.__notes__[0]
-        with pytest.raises(RuntimeError, match="in _raise"):
-            processes.submit(_raise, Unpicklable).result()
+        for kind in (Unpicklable, Irreversible):
+            with pytest.raises(RuntimeError, match="in _raise"):
+                processes.submit(_raise, kind).result()
         for fails in (processes.submit(_return_lambda), processes.submit(lambda: 0)):
             with pytest.raises((AttributeError, PicklingError), match="pickle"):
                 fails.result()
         assert processes.submit(abs, -3).result() == 3
         with pytest.raises(BrokenProcessPool, match="the worker ended with exit code 7"):
             processes.submit(os._exit, 7).result()
+        assert processes.submit(abs, -3).result() == 3
+
+
+def test_a_process_that_closes_its_connection_is_replaced() -> None:
+    with Processes(1) as processes:
+        with pytest.raises(BrokenProcessPool, match=r"exit code -9"):
+            processes.submit(_hang_up).result()
         assert processes.submit(abs, -3).result() == 3
 
 
