@@ -51,9 +51,15 @@ class Cluster(Executor):
             else:
                 ours.set_exception(error)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the scheduler did not answer for so long that the client gave up."""
+        return bool(self._client.status == "closed")
+
+    @property
     def has_workers(self) -> bool:
-        """Return whether there is any worker at the moment."""
-        return bool(self._client.scheduler_info()["workers"])
+        """Whether there is any worker at the moment."""
+        return bool(self._client.scheduler_info().get("workers"))
 
 
 def reliable(executor: Executor) -> Executor:

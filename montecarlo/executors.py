@@ -28,8 +28,13 @@ QUEUED_PER_WORKER = 4
 QUEUED = 1000
 """The same for executors that do not say how many workers they have, such as a cluster, which grows with what waits."""
 
-PATIENCE = 60.0
-"""After how many seconds without a result to see whether a cluster has workers at all."""
+PATIENCE = 10.0
+"""After how many seconds without a result to see whether a cluster is still there, and has workers at all."""
+
+_NO_MORE = (
+    "the executor takes no more members ({}): run again with a new one (with a store, what has finished is kept); "
+    "montecarlo.Processes replaces workers that die"
+)
 
 
 class WorkerError(ChildProcessError):
@@ -150,10 +155,7 @@ def _submitted(executor: Executor, run: Callable[[Task], Result], task: Task) ->
     try:
         return executor.submit(run, task)
     except RuntimeError as refusal:  # it broke, it was shut down, or its cluster is gone
-        raise WorkerError(
-            f"the executor takes no more members ({type(refusal).__name__}: {refusal}): run again with a new one "
-            "(with a store, what has finished is kept); montecarlo.Processes replaces workers that die"
-        ) from refusal
+        raise WorkerError(_NO_MORE.format(f"{type(refusal).__name__}: {refusal}")) from refusal
 
 
 def _withdrawn(under_way: dict[Future[Result], tuple[Name, Task]]) -> list[tuple[Name, Task]]:
@@ -169,7 +171,9 @@ def _next(
         try:
             future = finished.get(timeout=PATIENCE)
         except Empty:
-            if isinstance(executor, Cluster) and not executor.has_workers():
+            if isinstance(executor, Cluster) and executor.is_gone:
+                raise WorkerError(_NO_MORE.format("its scheduler is gone")) from None
+            if isinstance(executor, Cluster) and not executor.has_workers:
                 warnings.warn("the cluster has no workers: waiting for new ones", RuntimeWarning, stacklevel=2)
         else:
             if future in under_way:

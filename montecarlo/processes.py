@@ -41,6 +41,9 @@ class Processes(ThreadPoolExecutor):
     ------
     ParameterError
         For a number out of range.
+    RuntimeError
+        From what is submitted, where a process cannot start: in a script that is not under ``if __name__ ==
+        "__main__":``, for every process imports the script.
 
     Examples
     --------
@@ -50,6 +53,8 @@ class Processes(ThreadPoolExecutor):
     """
 
     def __init__(self, workers: int, *, blas_threads: int = 1) -> None:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise SystemExit(1)  # a worker that imports its script has come to where the script starts workers
         super().__init__(require_integer("workers", workers, at_least=1))
         self._blas_threads = require_integer("blas_threads", blas_threads, at_least=1)
         self._own = threading.local()
@@ -99,6 +104,13 @@ class _Worker:
         with blas_threads_of_children(blas_threads), _without_interrupts():
             self.process.start()
         theirs.close()
+        try:
+            self.connection.recv_bytes()  # it is ready
+        except (EOFError, OSError):
+            code = self.end()
+            if code is not None and code < 0:
+                raise BrokenProcessPool(f"the worker ended with exit code {code} when it started") from None
+            raise RuntimeError(_NOT_STARTED.format(code)) from None
 
     def answer(self, call: bytes) -> bytes:
         """Return what it answers; fail if it is gone."""
@@ -129,6 +141,7 @@ def _work(connection: Connection, line: Connection) -> None:
     """Answer calls until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
+    connection.send_bytes(b"")
     while True:
         try:
             call = connection.recv_bytes()
@@ -157,3 +170,9 @@ def _end_with(line: Connection) -> None:
         line.recv_bytes()
     except (EOFError, OSError):
         os._exit(1)
+
+
+_NOT_STARTED = (
+    "a worker process could not start (exit code {}): a script that uses montecarlo.Processes must do so under "
+    'if __name__ == "__main__":, because every worker imports it'
+)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from pickle import PicklingError
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any, cast
 
 import numpy as np
@@ -301,6 +302,41 @@ def test_a_member_that_was_forgotten_runs_again() -> None:
     losing = Losing()
     assert dict(as_finished(abs, enumerate([-1, -2, -3]), losing)) == {0: 1, 1: 2, 2: 3}
     assert losing.submitted == 6
+
+
+def test_a_scheduler_that_dies_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client gives up and closes, and the futures hear nothing of it."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("montecarlo.executors.PATIENCE", 0.1)
+    file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen([*command, "--scheduler-file", str(file)], stderr=subprocess.DEVNULL)
+    try:
+        with distributed.Client(scheduler_file=str(file), set_as_default=False, timeout="3s") as client:
+            Timer(0.5, scheduler.kill).start()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="the cluster has no workers")
+                with pytest.raises(WorkerError, match="takes no more members"):
+                    mc.run_ensemble(EXPERIMENT, members=2, seed=3, executor=client.get_executor())
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
+def test_a_script_that_starts_workers_while_it_is_imported_is_told(tmp_path: Path) -> None:
+    """Every worker imports it: they would start workers in turn."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import montecarlo as mc\nwith mc.Processes(2) as pool:\n    print(pool.submit(abs, -3).result())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "under if __name__ ==" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("Traceback") == 1
+    guarded = "".join(f"    {line}\n" for line in script.read_text().splitlines())
+    script.write_text(f"if __name__ == '__main__':\n{guarded}")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("3\n", "")
 
 
 def test_members_are_handed_over_a_few_at_a_time() -> None:
