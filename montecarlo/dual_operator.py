@@ -88,7 +88,7 @@ def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = Tr
             squares = [np.einsum("...i,...i->...", x, x, dtype=np.float64) for x in (delta, h)]
             diagonal += squares[0] * (squares[1] + biases) / samples
     chosen = np.broadcast_to(weights, (samples, outputs)).T[:, some]
-    return float(samples * outputs * np.mean(diagonal * chosen))
+    return sweep.outputs.size * float(np.mean(diagonal * chosen))
 
 
 def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tolerances import SINGLE
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -42,6 +44,17 @@ def test_methods_of_integration_and_an_interrupted_run(tmp_path: Path) -> None:
 def test_speed_of_the_integrals() -> None:
     printed = run("integrals.py", "--size", "1", "--correlations", "1")
     assert "hard_tanh, scale=1 at 100" in printed
+
+
+def test_tangent_kernels_of_other_libraries_agree() -> None:
+    printed = run("peers_ntk.py", "--width", "20", "--samples", "12", "--fewer", "6", "--rounds", "1")
+    rows = [
+        line.split() for line in printed.splitlines() if line.startswith(("montecarlo", "NumPy", "neural", "torch"))
+    ]
+    assert [row[0] for row in rows].count("montecarlo") == 2  # beside each of two libraries, installed or not
+    errors = [float(row[-1]) for row in rows if "left" not in row]
+    assert len(errors) >= 4
+    assert max(errors) < SINGLE
 
 
 def test_cost_of_a_training_step() -> None:
