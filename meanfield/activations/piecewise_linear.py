@@ -30,7 +30,8 @@ class _Ramp:
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.n == 0:  # several times faster than a choice entry by entry
-            return np.asarray(self.p * np.maximum(u, 0))
+            above = np.maximum(u, 0)
+            return np.asarray(above if self.p == 1 else self.p * above)
         return u * np.where(u > 0, self.p, self.n)
 
     def mean(self, variance: Array) -> Array:
