@@ -29,7 +29,7 @@ class Cluster(Executor):
         try:
             theirs = self._client.submit(fn, *args, **self._options, **kwargs)
         except ClosedClientError as error:
-            raise RuntimeError(str(error)) from error
+            raise RuntimeError("the connection to the scheduler is closed") from error
         ours = Future[Result]()
         ours.add_done_callback(lambda _: theirs.release())  # the scheduler drops what nobody waits for
         self._client.loop.add_callback(self._settle, ours, theirs)

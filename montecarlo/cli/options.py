@@ -124,8 +124,9 @@ def _cluster(address: str) -> Iterator[Executor]:
     try:
         asyncio.run(knock())  # a Client that finds nobody takes longer to give up, and complains when it is deleted
     except Exception as error:  # what another kind of server answers is read as anything, even as too little memory
+        reason = str(error) if isinstance(error, OSError | ValueError) else "what answers there is something else"
         expected = "the address of a dask scheduler that answers, such as tcp://10.0.0.1:8786"
-        raise ParameterError("scheduler", expected, f"{address!r} ({error})") from None
+        raise ParameterError("scheduler", expected, f"{address!r} ({reason})") from None
     with distributed.Client(address, set_as_default=False) as client:
         if not client.scheduler_info()["workers"]:
             click.echo(f"the scheduler at {address} has no workers yet: waiting for them", err=True)

@@ -600,6 +600,43 @@ def test_the_command_on_a_cluster(montecarlo: Command, cluster: Any) -> None:
     assert montecarlo("--workers", "1")[1] == out
 
 
+def _group(leader: int) -> set[int]:
+    """Return which processes of the group of a process are running."""
+    stats = [path.read_text().rpartition(")") for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    return {
+        int(name.split()[0]) for name, _, rest in stats if int(rest.split()[2]) == leader and rest.split()[0] != "Z"
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc")
+@pytest.mark.parametrize("processes", [3, 4])  # while the workers start: the command, one for multiprocessing, workers
+def test_ctrl_c_in_a_terminal_is_one_line_and_leaves_nobody(processes: int, tmp_path: Path) -> None:
+    """A terminal interrupts the whole group, also workers that import NumPy at this moment."""
+    command = [
+        sys.executable,
+        "-m",
+        "montecarlo",
+        "compare",
+        "--members",
+        "9999",
+        "--workers",
+        "2",
+        "--store",
+        "run.db",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert _wait(lambda: len(_group(process.pid)) >= processes)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err.startswith("montecarlo: interrupted; 0 networks are safe in run.db")
+    assert err.count("\n") == 1
+    assert _wait(lambda: not _group(process.pid))
+
+
 @contextmanager
 def _without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
