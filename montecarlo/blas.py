@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import threadpoolctl
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 class _BlasLimits:
@@ -17,7 +18,16 @@ class _BlasLimits:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.members = 0
-        self.first: threadpool_limits | None = None
+        self.restore: Callable[[], object] | None = None
+        self._modules = 0
+        self._controller: ThreadpoolController | None = None
+
+    def controller(self) -> ThreadpoolController:
+        """Find the BLAS libraries of this process: again only after imports, for it takes a millisecond."""
+        if self._controller is None or self._modules != len(sys.modules):
+            self._controller = ThreadpoolController()
+            self._modules = len(sys.modules)
+        return self._controller
 
 
 _limits = _BlasLimits()
@@ -31,18 +41,18 @@ def blas_threads(threads: int) -> Iterator[None]:
     bits of another: the last to leave restores what the first has found.
     """
     with _limits.lock, _control():
-        limit = threadpool_limits(limits=threads, user_api="blas")
+        limit = _limits.controller().limit(limits=threads, user_api="blas")
         if not _limits.members:
-            _limits.first = limit
+            _limits.restore = limit.restore_original_limits
         _limits.members += 1
     try:
         yield
     finally:
         with _limits.lock:
             _limits.members -= 1
-            if not _limits.members and _limits.first is not None:
+            if not _limits.members and _limits.restore is not None:
                 with _control():
-                    _limits.first.restore_original_limits()
+                    _limits.restore()
 
 
 @contextmanager

@@ -64,7 +64,9 @@ def run_ensemble(
         Where to run; in this process if left out. Each member computes with one BLAS thread everywhere, so the bits are
         the same on one kind of machine. For other processes the activations must pickle: give functions of a module,
         no lambdas. :class:`montecarlo.Processes` replaces workers that die, and so does a cluster of dask
-        (``Client.get_executor()``; best with one thread for each worker): their members are run again.
+        (``Client.get_executor()``; best with one thread for each worker): their members are run again. A
+        ``LocalCluster`` gives up a worker that dies while it starts, unless ``cluster.adapt(minimum=n, maximum=n)``;
+        while a cluster has no workers, an ensemble waits for new ones, with a warning.
     store : str, Path or Store, optional
         An SQLite file in which each member is safe before it counts as finished. A path is for this one experiment: the
         file is created, or goes on if it was begun with the same fingerprint, and is refused otherwise. An open
@@ -85,7 +87,7 @@ def run_ensemble(
     StoreError
         If the store could not be written; what it has is safe.
     WorkerError
-        For a member that lost its worker three times, or an executor that takes no more members.
+        For a member that lost its worker three times, the last time alone, or an executor that takes no more members.
     Exception
         Whatever a member raises; members that have not started are then cancelled.
 

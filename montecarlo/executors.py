@@ -159,7 +159,7 @@ def _submitted(executor: Executor, run: Callable[[Task], Result], task: Task) ->
 
 
 def _withdrawn(under_way: dict[Future[Result], tuple[Name, Task]]) -> list[tuple[Name, Task]]:
-    """Take back what has not started."""
+    """Take back what can be cancelled; of a cluster also what runs, which is a pity, but as rare as suspects are."""
     return [under_way.pop(future) for future in list(under_way) if future.cancel()]
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from pickle import PicklingError
 from queue import Empty, SimpleQueue
 from threading import Event, Thread, Timer
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import meanfield as mf
 import montecarlo as mc
 from montecarlo import Processes
-from montecarlo.blas import blas_threads
+from montecarlo.blas import _BlasLimits, blas_threads
 from montecarlo.cli import main
 from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, WorkerError, as_finished
 
@@ -499,6 +500,14 @@ def test_the_last_of_the_threads_restores_the_limit() -> None:
         first_left.set()
         assert late.result() == {1}
         assert _blas() == {2}
+
+
+def test_libraries_are_looked_for_again_after_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = _BlasLimits()
+    known = limits.controller()
+    assert limits.controller() is known
+    monkeypatch.setitem(sys.modules, "a library with a BLAS of its own", ModuleType("new"))
+    assert limits.controller() is not known
 
 
 class Looking:
