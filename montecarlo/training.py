@@ -114,31 +114,47 @@ def train(
 
     descent = _Descent(finite_network, x)
     losses: list[float] = []
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # what overflows has exploded
         for step in range(steps + 1):
             residual = descent.outputs(first=step == 0)
             residual -= y
             losses.append(float(np.vdot(residual, residual)) / (2 * len(y)))
-            if not losses[-1] <= explosion:
+            last = step == steps
+            if not losses[-1] <= explosion or (last and not descent.is_finite()):
                 return TrainingRun(learning_rate, np.array(losses), step, None)
-            if step < steps:
+            if not last:
                 residual /= len(y)  # the gradient of E with respect to the outputs
                 descent.step(residual, learning_rate)
-    trained = FiniteNetwork(finite_network.network, descent.weights, descent.biases)
-    return TrainingRun(learning_rate, np.array(losses), None, trained)
+    return TrainingRun(learning_rate, np.array(losses), None, descent.finite_network())
 
 
 class _Descent:
-    """The parameters on their way, with what one forward sweep leaves for the gradient."""
+    """The parameters on their way, with what one forward sweep leaves for the gradient.
+
+    Every layer's biases are one more column of its weights, and its inputs have a column of ones: one product serves
+    both, forward and in the gradient.
+    """
 
     def __init__(self, finite_network: FiniteNetwork, inputs: Array) -> None:
         self.network = finite_network.network
-        self.weights = [np.array(w, order="C") for w in finite_network.weights]
-        self.biases = [b.copy() for b in finite_network.biases]
-        self.u = [np.empty((len(inputs), len(b))) for b in self.biases]
-        self.h = [inputs, *(np.empty_like(u) for u in self.u[:-1])]
-        self.gradients = [np.empty_like(u) for u in self.u[:-1]]
+        self.parameters = [
+            np.column_stack([w, b]) for w, b in zip(finite_network.weights, finite_network.biases, strict=True)
+        ]
+        samples, (_, *widths) = len(inputs), finite_network.widths
+        self.u = [np.empty((samples, width)) for width in widths]
+        self.gradients = [np.empty((samples, width)) for width in widths[:-1]]
+        self.h = [np.ones((samples, width + 1)) for width in finite_network.widths[:-1]]
+        self.h[0][:, :-1] = inputs
         self.normalised: list[Normalised] = []
+
+    def finite_network(self) -> FiniteNetwork:
+        """Return the network as it is now."""
+        weights, biases = zip(*((p[:, :-1], p[:, -1]) for p in self.parameters), strict=True)
+        return FiniteNetwork(self.network, weights, biases)
+
+    def is_finite(self) -> bool:
+        """Tell whether all parameters are numbers: behind a saturated unit the loss does not show it."""
+        return all(np.isfinite(p).all() for p in self.parameters)
 
     def outputs(self, *, first: bool) -> Array:
         """Return the outputs, in an array to be overwritten; not numbers where there was no spread to divide by."""
@@ -152,31 +168,36 @@ class _Descent:
     def _forward(self) -> Normalised:
         network = self.network
         self.normalised.clear()
-        for layer, (w, b, u) in enumerate(zip(self.weights, self.biases, self.u, strict=True)):
-            np.matmul(self.h[layer], w.T, out=u)
-            u += b
+        for layer, (h, parameters, u) in enumerate(zip(self.h, self.parameters, self.u, strict=True)):
+            np.matmul(h, parameters.T, out=u)
             if layer < network.depth - 1:
                 self.normalised.append(normalise_hidden(u, network.hidden_normalization, layer=layer + 1))
-                values, h = self.normalised[layer].values, self.h[layer + 1]
-                for rows in _slabs(h):
-                    h[rows] = network.activations[layer](values[rows])
+                values, above = self.normalised[layer].values, self.h[layer + 1]
+                for rows in _slabs(u):
+                    above[rows, :-1] = network.activations[layer](values[rows])
         self.normalised.append(normalise_outputs(self.u[-1], network.output_normalization))
         return self.normalised[-1]
 
     def step(self, gradient: Array, learning_rate: float) -> None:
         """Subtract eta grad E from every parameter, given the gradient with respect to the outputs."""
         for layer in reversed(range(self.network.depth)):
-            delta = self.normalised[layer].adjoint(gradient[None])[0]
-            w = self.weights[layer]
+            delta, parameters = self.normalised[layer].adjoint(gradient[None])[0], self.parameters[layer]
             if layer > 0:  # before the weights change
-                gradient, values = self.gradients[layer - 1], self.normalised[layer - 1].values
-                np.matmul(delta, w, out=gradient)
+                gradient = self.gradients[layer - 1]
+                _product(delta, parameters[:, :-1], out=gradient)
+                slope, values = self.network.activations[layer - 1].slope, self.normalised[layer - 1].values
                 for rows in _slabs(gradient):
-                    gradient[rows] *= self.network.activations[layer - 1].slope(values[rows])
-            # W - eta delta'h in one product: BLAS adds in place, and reads C order as the transpose
-            h = self.h[layer]
-            blas.dgemm(-learning_rate, h.T, delta.T, beta=1.0, c=w.T, trans_b=1, overwrite_c=1)
-            self.biases[layer] -= learning_rate * delta.sum(axis=0)
+                    gradient[rows] *= slope(values[rows])
+            # parameters - eta delta'h in one product: BLAS adds in place, and reads C order as the transpose
+            blas.dgemm(-learning_rate, self.h[layer].T, delta.T, beta=1.0, c=parameters.T, trans_b=1, overwrite_c=1)
+
+
+def _product(left: Array, right: Array, *, out: Array) -> None:
+    """Multiply two matrices; of one column and one row BLAS would be slower."""
+    if left.shape[1] == 1:
+        np.multiply(left, right, out=out)
+    else:
+        np.matmul(left, right, out=out)
 
 
 def _slabs(x: Array) -> Iterator[slice]:

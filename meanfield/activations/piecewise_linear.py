@@ -29,8 +29,9 @@ class _Ramp:
     n: float
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.n == 0:  # products are several times faster than a choice entry by entry
-            return np.asarray(self.p * (u * (u > 0)) if self.p != 1 else u * (u > 0))
+        if self.n == 0:  # several times faster than a choice entry by entry
+            above = np.clip(u, 0.0, np.inf)
+            return np.asarray(self.p * above if self.p != 1 else above)
         return u * np.where(u > 0, self.p, self.n)
 
     def mean(self, variance: Array) -> Array:
@@ -55,7 +56,10 @@ class _Step:
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         above = u > 0
-        return np.asarray(self.p * above if self.n == 0 else np.where(above, self.p, self.n))
+        if self.n == 0:
+            ones = above.astype(np.float64)
+            return np.asarray(self.p * ones if self.p != 1 else ones)
+        return np.asarray(np.where(above, self.p, self.n))
 
     def mean(self, variance: Array) -> Array:
         return np.full_like(variance, (self.p + self.n) / 2)
