@@ -11,7 +11,7 @@ from .comparison import Comparison, Row
 from .dual import dual_gram, gram_memory
 from .dual_operator import dual_operator
 from .eigenvalue_method import EigenvalueMethod, choose_method
-from .ensemble import Ensemble, run_ensemble
+from .ensemble import Ensemble, run_ensemble, run_ensembles
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .export import table_rows, to_frame, to_xarray, write_table
 from .last_layer import last_layer_gram
@@ -24,7 +24,8 @@ from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
 from .store import Store, StoredEnsemble, StoreError, read_store
-from .sweeps import LearningRateExperiment, LearningRateSweep, measure_threshold
+from .sweeps import LearningRateSweep, SweepPlan, TrainingExperiment, sweep_learning_rates
+from .threshold import Threshold, ThresholdExperiment, measure_threshold
 from .training import TrainingRun, train
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "Ensemble",
     "FiniteNetwork",
     "LastLayerExperiment",
-    "LearningRateExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",
     "Processes",
@@ -48,6 +48,10 @@ __all__ = [
     "StoreError",
     "StoredEnsemble",
     "Sweep",
+    "SweepPlan",
+    "Threshold",
+    "ThresholdExperiment",
+    "TrainingExperiment",
     "TrainingRun",
     "__version__",
     "choose_method",
@@ -72,8 +76,10 @@ __all__ = [
     "q_matrix",
     "read_store",
     "run_ensemble",
+    "run_ensembles",
     "sample_inputs",
     "sample_network",
+    "sweep_learning_rates",
     "table_rows",
     "to_frame",
     "to_xarray",

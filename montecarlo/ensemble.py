@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from meanfield import ParameterError
 from meanfield.errors import require_integer
 
 from .blas import blas_threads
@@ -107,19 +108,89 @@ def run_ensemble(
     >>> more.members[:3] == few.members == ensemble.members
     True
     """
+    with _opened(experiment, seed, store) as shelf:
+        (ensemble,) = _run([experiment], [shelf], members=members, seed=seed, executor=executor, progress=progress)
+    return ensemble
+
+
+def run_ensembles(
+    experiments: Sequence[Experiment[Record]],
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    store: Store | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[Ensemble[Record], ...]:
+    """Run several experiments at a time, each on the members that :func:`run_ensemble` would give it alone.
+
+    Workers go on with the next experiment while others are still at the last members of one: with many experiments of
+    few members each, that is what keeps them busy.
+
+    Parameters
+    ----------
+    experiments : sequence of experiments
+        First the first member of each runs, in this order, then the second of each.
+    members, seed, executor, progress
+        As for :func:`run_ensemble`; every experiment has the same seed.
+    store : Store, optional
+        Open, for a run to which all these experiments belong.
+
+    Returns
+    -------
+    tuple of Ensemble
+        In the order of the experiments.
+
+    Raises
+    ------
+    ParameterError
+        As for :func:`run_ensemble`, and if one experiment is stored twice.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> experiments = [mc.EigenvalueExperiment(network, width=width, samples=20) for width in (30, 50)]
+    >>> ensembles = run_ensembles(experiments, members=2, seed=0)
+    >>> ensembles[1].members == mc.run_ensemble(experiments[1], members=2, seed=0).members
+    True
+    """
+    seed = require_integer("seed", seed, at_least=0, at_most=None)
+    shelves = [_Shelf()] * len(experiments)
+    if store is not None:
+        prints = [fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS) for experiment in experiments]
+        if len({json.dumps(one, sort_keys=True) for one in prints}) < len(prints):
+            raise ParameterError("experiments", "different from each other, to be stored", experiments)
+        shelves = [_Shelf(store, one) for one in prints]
+    return _run(experiments, shelves, members=members, seed=seed, executor=executor, progress=progress)
+
+
+def _run(
+    experiments: Sequence[Experiment[Record]],
+    shelves: Sequence[_Shelf],
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None,
+    progress: Callable[[], object] | None,
+) -> tuple[Ensemble[Record], ...]:
     members = require_integer("members", members, at_least=1)
     seed = require_integer("seed", seed, at_least=0, at_most=None)
     report = progress if progress is not None else _silent
     streams = np.random.SeedSequence(seed).spawn(members)
-    with _opened(experiment, seed, store) as shelf:
-        records: dict[int, Record] = shelf.found(members)
-        missing = [(member, stream) for member, stream in enumerate(streams) if member not in records]
-        with closing(as_finished(partial(_run_member, experiment), missing, executor)) as finished:
-            for member, record in finished:
-                shelf.add(member, record)
-                records[member] = record
-                report()
-    return Ensemble(experiment, seed, tuple(records[member] for member in range(members)))
+    records: list[dict[int, Record]] = [shelf.found(members) for shelf in shelves]
+    places = [(n, member) for member in range(members) for n in range(len(experiments)) if member not in records[n]]
+    tasks = ((number, (experiments[n], streams[member])) for number, (n, member) in enumerate(places))
+    with closing(as_finished(_run_member, tasks, executor)) as finished:
+        for number, record in finished:
+            n, member = places[number]
+            shelves[n].add(member, record)
+            records[n][member] = record
+            report()
+    return tuple(
+        Ensemble(experiment, seed, tuple(found[member] for member in range(members)))
+        for experiment, found in zip(experiments, records, strict=True)
+    )
 
 
 def family(command: str, *kinds: type, seed: int, **common: Any) -> dict[str, Any]:
@@ -178,7 +249,8 @@ def _opened(experiment: object, seed: int, store: str | os.PathLike[str] | Store
         yield _Shelf(own, data)
 
 
-def _run_member(experiment: Experiment[Record], stream: np.random.SeedSequence) -> Record:
+def _run_member(task: tuple[Experiment[Record], np.random.SeedSequence]) -> Record:
+    experiment, stream = task
     with blas_threads(BLAS_THREADS):
         return experiment.run(np.random.default_rng(stream))
 

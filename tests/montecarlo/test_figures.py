@@ -13,20 +13,21 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
-from tolerances import ROUNDING, THRESHOLD
+from tolerances import LINEARISED, OFFSET, ROUNDING
 
 import meanfield as mf
 from meanfield import ParameterError
 from montecarlo import figures
 from montecarlo.cli.commands import montecarlo
-from montecarlo.paper import FIGURE_2, FIGURE_2_OUTPUTS, TrainingMap, figure_2
+from montecarlo.paper import FIGURE_2, FIGURE_2_OUTPUTS, TrainingMap, figure_2, figure_2_plan
 
 WIDTHS, RATES = (10, 20, 40), (1e-3, 1e-2, 1e-1, 10.0)
 
 
 @pytest.fixture(scope="module")
 def maps() -> tuple[TrainingMap, ...]:
-    return figure_2(widths=WIDTHS, learning_rates=RATES, samples=20, steps=20, members=2, seed=0)
+    plan = figure_2_plan(widths=WIDTHS, learning_rates=RATES, samples=20, steps=20)
+    return figure_2(plan, members=2, seed=0)
 
 
 def test_the_network_is_that_of_the_paper() -> None:
@@ -52,16 +53,18 @@ def test_the_same_networks_are_seen_with_every_normalisation(maps: tuple[Trainin
     """The variance of the outputs divides lambda_max; the losses before training differ by what is subtracted."""
     assert tuple(one.network.output_normalization for one in maps) == FIGURE_2_OUTPUTS
     for none, mean in zip(maps[0].points, maps[1].points, strict=True):
-        for plain, centred in zip(none.ensemble.members, mean.ensemble.members, strict=True):
+        for plain, centred in zip(none.trials, mean.trials, strict=True):
             assert centred.initial_loss < plain.initial_loss
-            assert centred.critical >= plain.critical
+            assert centred.threshold.critical >= plain.threshold.critical
 
 
 def test_the_threshold_is_measured_width_by_width(maps: tuple[TrainingMap, ...]) -> None:
     for one in maps:
         for point in one.points:
-            for sweep in point.ensemble.members:
-                assert sweep.stable / THRESHOLD < sweep.critical < sweep.unstable * THRESHOLD
+            for sweep in point.trials:
+                one_threshold = sweep.threshold
+                assert one_threshold.stable / (1 + OFFSET) < one_threshold.critical
+                assert one_threshold.critical < one_threshold.unstable * (1 + LINEARISED)
 
 
 def test_the_drawn_map_holds_the_data(maps: tuple[TrainingMap, ...]) -> None:
@@ -73,7 +76,7 @@ def test_the_drawn_map_holds_the_data(maps: tuple[TrainingMap, ...]) -> None:
         drawn = values.filled(np.inf).reshape(len(RATES), len(WIDTHS))
         for column, point in enumerate(one.points):
             for row in range(len(RATES)):
-                smallest = min(sweep.losses[row] for sweep in point.ensemble.members)
+                smallest = min(sweep.losses[row] for sweep in point.trials)
                 assert drawn[row, column] == smallest
         corners = np.asarray(mesh.get_coordinates())
         edges = [width / math.sqrt(2) for width in (10, 20, 40, 80)]
@@ -97,7 +100,7 @@ def test_an_explosion_is_grey_and_no_colour_of_the_map_is(maps: tuple[TrainingMa
 
 
 def test_cells_of_a_single_width_have_edges() -> None:
-    alone = figure_2(widths=[10], learning_rates=[1e-3], samples=10, steps=1, members=1, seed=0)
+    alone = figure_2(figure_2_plan(widths=[10], learning_rates=[1e-3], samples=10, steps=1), members=1, seed=0)
     figure = figures.plot_figure_2(alone)
     assert figure.axes[-1].get_ylabel() == "training loss after 1 steps"
 
@@ -108,14 +111,14 @@ def test_the_commands(name: str, extra: tuple[str, ...], tmp_path: Path) -> None
     sizes = ("--widths", "10,20", "--learning-rates", "1e-3,1e-1", "--samples", "12", "--steps", "5")
     result = CliRunner().invoke(montecarlo, ["figure", name, *sizes, *extra, "--workers", "1", "--output", str(image)])
     assert result.exit_code == 0, result.output
-    assert "threshold/critical" in result.stdout
+    assert "line/threshold" in result.stdout
     assert len([line for line in result.stdout.splitlines() if line.startswith(("none", "mean", "batch"))]) == 6
     pixels = matplotlib.image.imread(image)
     assert pixels.shape[0] > 500
     assert pixels.std() > 0.05
     record = json.loads(image.with_suffix(".json").read_text())
     assert (record["samples"], record["steps"], record["members"]) == (12, 5, 1 + (name == "s2"))
-    sweep = record["maps"][1]["points"][0]["ensemble"]["members"][0]
+    sweep = record["maps"][1]["points"][0]["trials"][0]
     assert sweep["learning_rates"] == [1e-3, 1e-1]
 
 
