@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -30,7 +31,7 @@ _GREY = "#B0B0B0"
 _OUTLINE = [withStroke(linewidth=4.5, foreground="white")]
 """Of a line that is to be seen on any colour."""
 
-_ROOM = 0.15
+_ROOM = 0.19
 """Of the axis of widths, for a number on it."""
 
 _LOSSES = (1e-6, 1e2)
@@ -183,14 +184,21 @@ _NOT_THE_THRESHOLD = (
 )
 
 
+_OPTIONS: dict[str, dict[str, Any]] = {
+    ".png": {"pil_kwargs": {"optimize": True}},
+    ".svg": {"metadata": {"Date": None}},
+    ".pdf": {"metadata": {"CreationDate": None}},
+}
+"""What makes the files of each format small, and equal if the figures are."""
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, or nothing; the format follows the suffix (png, svg, pdf). Equal figures give equal files."""
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
-    smaller = {"optimize": True} if path.suffix == ".png" else None
+    options = _OPTIONS[path.suffix]
     aside = path.with_name(f".{path.name}.new{path.suffix}")
     try:
         with rc_context({"svg.hashsalt": "montecarlo"}):
-            figure.savefig(aside, dpi=150, metadata=undated, pil_kwargs=smaller)
+            figure.savefig(aside, dpi=150, **options)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

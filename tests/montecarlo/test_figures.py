@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import matplotlib.image
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
 from tolerances import LINEARISED, OFFSET, ROUNDING
 
 import meanfield as mf
+import montecarlo as mc
 from meanfield import ParameterError
 from montecarlo import figures
 from montecarlo.cli.commands import montecarlo
-from montecarlo.paper import FIGURE_2, FIGURE_2_OUTPUTS, TrainingMap, figure_2, figure_2_plan
+from montecarlo.cli.figure import _FULL_WIDTHS
+from montecarlo.paper import FIGURE_2, FIGURE_2_OUTPUTS, TrainingMap, TrainingPoint, figure_2, figure_2_plan
+from montecarlo.sweeps import LearningRateSweep
 
 WIDTHS, RATES = (10, 20, 40), (1e-3, 1e-2, 1e-1, 10.0)
 
@@ -140,3 +145,60 @@ def test_bad_options_are_refused_before_any_work(arguments: tuple[str, ...], par
     result = CliRunner().invoke(montecarlo, ["figure", *arguments, *output, "--workers", "1"])
     assert isinstance(result.exception, ParameterError)
     assert result.exception.parameter == parameter
+
+
+def test_no_number_on_the_axis_of_widths_touches_the_next() -> None:
+    """At the paper's ten widths, as small as the figure is."""
+    plan = figure_2_plan(widths=_FULL_WIDTHS, learning_rates=[1e-3], samples=6, steps=1)
+    sweep = LearningRateSweep((1e-3,), (0.1,), (None,), 1.0, mc.Threshold(20.0, 0.099, 0.101))
+    theory = mf.eigenvalue_statistics(FIGURE_2, width=100, samples=100)
+    points = tuple(TrainingPoint(width, theory, 0.1, (sweep,)) for width in plan.widths)
+    figure = figures.plot_figure_2([TrainingMap(network, 6, 1, points) for network in plan.networks])
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    for axes in figure.axes[:3]:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        assert len(boxes) >= 4
+        assert all(after.x0 > before.x1 for before, after in pairwise(boxes))
+        ticks = {*axes.get_xticks(), *axes.get_xticks(minor=True)}
+        assert ticks == set(_FULL_WIDTHS)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_figure_is_written_in_one_piece_and_the_same_again(suffix: str, tmp_path: Path, maps: Any) -> None:
+    path = tmp_path / f"map.{suffix}"
+    figures.save(figures.plot_figure_2(maps), path)
+    first = path.read_bytes()
+    figures.save(figures.plot_figure_2(maps), path)
+    assert path.read_bytes() == first
+    broken = figures.plot_figure_2(maps)
+    broken.axes[0].set_title("$\\frac{$")  # no formula: the writer fails half way
+    with pytest.raises(ValueError, match="frac"):
+        figures.save(broken, path)
+    assert path.read_bytes() == first
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_store_is_not_overwritten_by_the_data(tmp_path: Path) -> None:
+    image = tmp_path / "map.png"
+    for store in (image, image.with_suffix(".json")):
+        result = CliRunner().invoke(montecarlo, ["figure", "2", "--output", str(image), "--store", str(store)])
+        assert isinstance(result.exception, ParameterError)
+        assert result.exception.parameter == "store"
+
+
+def test_figure_s2_goes_on_from_the_store_of_figure_2(tmp_path: Path) -> None:
+    sizes = ("--widths", "20,10,20", "--learning-rates", "1e-3,1e-1", "--samples", "12", "--steps", "5")
+    store = ("--store", str(tmp_path / "s.sqlite"), "--workers", "1")
+    for name, extra in (("2", ()), ("s2", ("--members", "2"))):
+        output = ("--output", str(tmp_path / f"{name}.png"))
+        result = CliRunner().invoke(montecarlo, ["figure", name, *sizes, *store, *output, *extra])
+        assert result.exit_code == 0, result.output
+    ensembles = mc.read_store(tmp_path / "s.sqlite")
+    assert [len(one.members) for one in ensembles] == [2] * (3 * 2 * (1 + 2))
+    one, several = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("2", "s2"))
+    for before, after in zip(one["maps"], several["maps"], strict=True):
+        assert [point["width"] for point in before["points"]] == [10, 20]
+        for point, more in zip(before["points"], after["points"], strict=True):
+            assert point["trials"] == more["trials"][:1]
+            assert point["line"] == more["line"]
+    assert "±" in result.stdout

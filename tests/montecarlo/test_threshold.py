@@ -119,10 +119,10 @@ def test_the_line_of_figure_2_right_is_not_the_threshold() -> None:
 
 
 def test_the_explosion_of_a_linear_model_is_seen_where_the_growth_in_n_steps_says() -> None:
-    """The loss is f E(0) (eta lambda_max - 1)^2n, on a linear network of one layer, whose residual is exactly linear."""
+    """The loss is f E(0) (eta lambda_max - 1)^2n, on a network of which only one bias learns: exactly linear."""
     network = mf.Network(activations=[mf.identity], width_ratios=[1, 1], weight_variance=1.0)
     frozen = mc.FiniteNetwork(network, [np.zeros((5, 5)), np.zeros((1, 5))], [np.zeros(5), np.zeros(1)])
-    # with all weights zero only the bias of the output learns: f = b, lambda_max = 1, E = (b - 1)^2/2
+    # with all weights zero: f = b, lambda_max = 1, E = (b - 1)^2/2
     for steps in (50, 200):
         edge = 1 + (1e3 / 0.5) ** (1 / (2 * steps))
         for factor, survives in ((1 - 1e-6, True), (1 + 1e-6, False)):
