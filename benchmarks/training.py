@@ -1,7 +1,8 @@
 """What does a step of training cost beyond its matrix products? Run: python benchmarks/training.py.
 
 The limit is one product for every layer forward, one for its gradient, and one backward for every layer but the first,
-as ``np.matmul(.., out=..)``; both are timed in turn, in one process.
+as ``np.matmul(.., out=..)`` (that of the single output, an outer product, would be faster by ``np.multiply``, which the
+step takes); both are timed in turn, in one process.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import meanfield as mf
 import montecarlo as mc
 from meanfield.records import table
 
-STEPS = 3
+SECONDS = 0.02
+"""How long the products take that are timed at a time."""
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--widths", default="100,200,400,1000", help="M, separated by commas")
-    parser.add_argument("--samples", type=int, default=1000, help="T")
+    parser.add_argument("--samples", type=int, default=1000, help="T; 0 for T = M")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="of BLAS")
     arguments = parser.parse_args()
@@ -40,7 +42,7 @@ def main() -> None:
                     output_normalization=output,
                 )
                 for width in map(int, arguments.widths.split(",")):
-                    steps, products = seconds(network, width, arguments.samples, arguments.rounds)
+                    steps, products = seconds(network, width, arguments.samples or width, arguments.rounds)
                     ratios = np.array(steps) / np.array(products)
                     rows.append(
                         (
@@ -52,7 +54,7 @@ def main() -> None:
                             f"{ratios.min():.2f} .. {ratios.max():.2f}",
                         )
                     )
-    print(f"T = {arguments.samples}, L = 3, C = 1; one step, medians of {arguments.rounds} rounds of {STEPS} steps")
+    print(f"T = {arguments.samples or 'M'}, L = 3, C = 1; one step, medians of {arguments.rounds} rounds")
     print(table(rows, ("network", "M", "step ms", "products ms", "ratio", "range")))
 
 
@@ -67,16 +69,19 @@ def seconds(network: mf.Network, width: int, samples: int, rounds: int) -> tuple
     def steps(number: int) -> None:
         mc.train(student, inputs, labels, learning_rate=1e-4, steps=number)
 
+    products()
+    number = max(3, round(SECONDS / timed(products)))
+
     def many_products() -> None:
-        for _ in range(STEPS):
+        for _ in range(number):
             products()
 
     measured: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         # the first step pays for the buffers, and the last forward sweep for the final loss
-        both = timed(lambda: steps(2 * STEPS)) - timed(lambda: steps(STEPS))
-        measured[0].append(both / STEPS)
-        measured[1].append(timed(many_products) / STEPS)
+        both = timed(lambda: steps(2 * number)) - timed(lambda: steps(number))
+        measured[0].append(both / number)
+        measured[1].append(timed(many_products) / number)
     return measured[0][1:], measured[1][1:]
 
 

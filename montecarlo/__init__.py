@@ -26,21 +26,12 @@ from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
 from .store import Store, StoredEnsemble, read_store
-from .sweeps import (
-    Descent,
-    LearningRateSweep,
-    Threshold,
-    ThresholdExperiment,
-    TrainingExperiment,
-    join_sweeps,
-    measure_threshold,
-    sweep_experiments,
-)
+from .sweeps import LearningRateSweep, SweepPlan, TrainingExperiment, sweep_learning_rates
+from .threshold import Threshold, ThresholdExperiment, measure_threshold
 from .training import TrainingRun, train
 
 __all__ = [
     "Comparison",
-    "Descent",
     "DeviationExperiment",
     "EigenspaceExperiment",
     "EigenvalueExperiment",
@@ -60,6 +51,7 @@ __all__ = [
     "StoreError",
     "StoredEnsemble",
     "Sweep",
+    "SweepPlan",
     "Threshold",
     "ThresholdExperiment",
     "TrainingExperiment",
@@ -72,7 +64,6 @@ __all__ = [
     "dual_operator",
     "fit_rate",
     "gram_memory",
-    "join_sweeps",
     "last_layer_gram",
     "measure_deviations",
     "measure_eigenspace",
@@ -92,7 +83,7 @@ __all__ = [
     "run_ensembles",
     "sample_inputs",
     "sample_network",
-    "sweep_experiments",
+    "sweep_learning_rates",
     "table_rows",
     "to_frame",
     "to_xarray",

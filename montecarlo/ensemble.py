@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from meanfield.errors import require_integer
+from meanfield.errors import ParameterError, require_integer
 
 from .blas import blas_threads
 from .executors import as_finished
@@ -135,7 +135,7 @@ def run_ensembles(
     executor, progress
         As for :func:`run_ensemble`.
     store : Store, optional
-        Of all of them.
+        Open, for a run to which all these experiments belong.
 
     Returns
     -------
@@ -144,8 +144,8 @@ def run_ensembles(
 
     Raises
     ------
-    Exception
-        As :func:`run_ensemble`.
+    ParameterError, StoreError, WorkerError
+        As for :func:`run_ensemble`, and if one experiment is to be stored twice.
 
     Examples
     --------
@@ -158,9 +158,13 @@ def run_ensembles(
     """
     members = require_integer("members", members, at_least=1)
     seed = require_integer("seed", seed, at_least=0, at_most=None)
-    with ExitStack() as stack:
-        shelves = [stack.enter_context(_opened(experiment, seed, store)) for experiment in experiments]
-        return _run(experiments, shelves, members=members, seed=seed, executor=executor, progress=progress)
+    shelves = [_Shelf()] * len(experiments)
+    if store is not None:
+        prints = [fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS) for experiment in experiments]
+        if any(one in prints[:n] for n, one in enumerate(prints)):
+            raise ParameterError("experiments", "different from each other, to be stored", experiments)
+        shelves = [_Shelf(store, one) for one in prints]
+    return _run(experiments, shelves, members=members, seed=seed, executor=executor, progress=progress)
 
 
 def _run(

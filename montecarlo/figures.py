@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
@@ -25,13 +28,19 @@ _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
 _GREY = "#B0B0B0"
 """Of an exploded loss: no colour of the map, which is legible to colour-blind readers and has no grey."""
 
+_OUTLINE = [withStroke(linewidth=4.5, foreground="white")]
+"""Of a line that is to be seen on any colour."""
+
+_ROOM = 0.19
+"""Of the axis of widths, for a number on it."""
+
 _LOSSES = (1e-6, 1e2)
 """The training losses at the ends of the colour map; those beyond have the colour of the end."""
 
 _OUTPUTS = {
     OutputNormalization.NONE: "without normalisation",
     OutputNormalization.MEAN: "mean subtraction",
-    OutputNormalization.BATCH: "batch normalisation (not in the paper)",
+    OutputNormalization.BATCH: "batch norm (not in the paper)",
 }
 
 
@@ -54,7 +63,7 @@ def draw_sharpness(axes: Axes, curve: SharpnessCurve) -> Axes:
 
 def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
     """Draw figure 1: one panel for each network, with and without mean subtraction."""
-    figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(1, len(FIGURE_1), sharey=True)
     for axes, name in zip(panels, FIGURE_1, strict=True):
         for curve in curves:
@@ -110,68 +119,101 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
 def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     """Draw the smallest loss over the trials as colours, grey where all exploded, thresholds as points and a line."""
     widths = np.array([point.width for point in training.points])
-    sweeps = [point.sweeps for point in training.points]
-    rates = np.array(sweeps[0][0].learning_rates)
-    losses = np.array(
-        [[[descent.final_loss for descent in sweep.descents] for sweep in trials] for trials in sweeps]
-    ).min(axis=1)
+    trials = [point.trials for point in training.points]
+    rates = np.array(trials[0][0].learning_rates)
+    losses = np.array([[sweep.losses for sweep in sweeps] for sweeps in trials]).min(axis=1)
     mesh = axes.pcolormesh(
         _edges(widths), _edges(rates), np.ma.masked_invalid(losses.T), cmap="viridis", norm=LogNorm(*_LOSSES)
     )
     axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
-    lines = [point.line for point in training.points]
-    axes.plot(widths, lines, "--", color=_RED, linewidth=2.5, label=r"theory: $2/\lambda_{\max}$ (left), 2/lower bound")
-    critical = np.array([[sweep.threshold.critical for sweep in trials] for trials in sweeps])
-    spread = critical.std(axis=1, ddof=1) if critical.shape[1] > 1 else None
+    lines = np.array([point.line for point in training.points])
+    label = r"theory: $2/\lambda_{\max}$ (left), 2/(lower bound of $\lambda_{\max}$) (others)"
+    axes.plot(widths, lines, "--", color=_RED, linewidth=2.5, label=label, path_effects=_OUTLINE)
+    critical = np.array([[sweep.threshold.critical for sweep in sweeps] for sweeps in trials])
     axes.errorbar(
         widths,
         critical.mean(axis=1),
-        spread,
+        critical.std(axis=1, ddof=1) if critical.shape[1] > 1 else None,
         fmt="o",
         color=_BLACK,
         markerfacecolor="white",
-        markersize=9,
+        markersize=8,
         capsize=3,
-        label=r"measured $2/\lambda_{\max}$ at initialisation",
+        label=r"measured $2/\lambda_{\max}$ of the same networks at initialisation",
     )
-    threshold = np.array([[sweep.threshold.measured for sweep in trials] for trials in sweeps]).mean(axis=1)
-    axes.plot(
-        widths, threshold, "x", color=_BLACK, markersize=4.5, zorder=3, label="rate above which small residuals grow"
+    measured = np.array([[sweep.threshold.measured for sweep in sweeps] for sweeps in trials]).mean(axis=1)
+    label = "measured threshold: the rate above which small residuals grow"
+    axes.plot(widths, measured, "x", color=_BLACK, markersize=4.5, zorder=3, label=label)
+    ratios = lines / measured
+    what = "line/threshold:\n" + "\n".join(
+        f"{ratios[n]:.3g} at $M$ = {widths[n]}" for n in sorted({0, len(widths) - 1})
     )
+    box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2}
+    axes.text(0.03, 0.02, what, transform=axes.transAxes, fontsize="small", va="bottom", bbox=box)
     axes.set_ylim(*_edges(rates)[[0, -1]])
     axes.set_xlim(*_edges(widths)[[0, -1]])
     _mark_widths(axes, widths.tolist())
-    axes.minorticks_off()
     axes.set_title(_OUTPUTS[training.network.output_normalization], fontsize="medium")
     return mesh
 
 
 def plot_figure_2(maps: Sequence[TrainingMap]) -> Figure:
     """Draw figure 2, or S.2 with more than one trial: one panel for each normalisation of the outputs."""
-    figure = Figure(figsize=(11, 4.9), layout="constrained")
+    figure = Figure(figsize=(9, 5.2), layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True)
     for axes, training in zip(panels, maps, strict=True):
         mesh = draw_training(axes, training)
     panels[0].set_ylabel(r"learning rate $\eta$")
-    first, trials = maps[0], len(maps[0].points[0].sweeps)
+    first, trials = maps[0], len(maps[0].points[0].trials)
     what = "training loss" if trials == 1 else f"smallest training loss of {trials} trials"
     figure.colorbar(mesh, ax=panels, extend="both", label=f"{what} after {first.steps} steps")
     handles, labels = panels[0].get_legend_handles_labels()
     handles.append(Patch(facecolor=_GREY, edgecolor=_BLACK))
     labels.append("exploded: loss above 1000")
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
-    bars = "" if trials == 1 else "; points: means, bars: standard deviation of one network"
-    figure.suptitle(f"{_title_of(first.network)}, $T = {first.samples}${bars}", fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    bars = "one trial" if trials == 1 else f"points: means of {trials} trials; bars: standard deviation of one network"
+    figure.suptitle(
+        f"{_title_of(first.network)}, $T = {first.samples}$; {bars}\n{_NOT_THE_THRESHOLD}", fontsize="small"
+    )
     return figure
 
 
+_NOT_THE_THRESHOLD = (
+    "A lower bound of $\\lambda_{\\max}$ gives no threshold: at fixed $T$ it grows like $M$, and "
+    "$\\lambda_{\\max}$ far more slowly (middle, right)."
+)
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    ".png": {"pil_kwargs": {"optimize": True}},
+    ".svg": {"metadata": {"Date": None}},
+    ".pdf": {"metadata": {"CreationDate": None}},
+}
+"""What makes the files of each format small, and equal if the figures are."""
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the format follows the suffix (png, svg, pdf)."""
-    figure.savefig(path, dpi=200)
+    """Write a figure, or nothing; the format follows the suffix (png, svg, pdf). Equal figures give equal files."""
+    options = _OPTIONS[path.suffix]
+    aside = path.with_name(f".{path.name}.new{path.suffix}")
+    try:
+        with rc_context({"svg.hashsalt": "montecarlo"}):
+            figure.savefig(aside, dpi=150, **options)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:
-    axes.set_xticks(widths)
+    """Put a tick at every width, and a number at those that have room for one."""
+    logs = np.log(widths)
+    marked, last = [], np.inf
+    for n in reversed(range(len(widths))):  # the largest first
+        if last - logs[n] >= _ROOM * (logs[-1] - logs[0]):
+            marked.append(widths[n])
+            last = logs[n]
+    axes.set_xticks(marked)
+    axes.set_xticks([width for width in widths if width not in marked], minor=True)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
 

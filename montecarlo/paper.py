@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, learning_rate_bound, relu, tanh
 from meanfield.errors import require_integer
 
 from .compare import compare
 from .comparison import Comparison
-from .ensemble import Ensemble, run_ensemble, run_ensembles
-from .experiments import EigenvalueExperiment, Experiment
+from .ensemble import Ensemble, run_ensembles
+from .experiments import EigenvalueExperiment
 from .rates import Rates, measure_rates, spawn_seeds
 from .store import Store
-from .sweeps import LearningRateSweep, ThresholdExperiment, TrainingExperiment, join_sweeps, sweep_experiments
+from .sweeps import LearningRateSweep, SweepPlan, sweep_learning_rates
 
 FIGURE_1 = {
     "relu (2, 0)": Network.uniform(relu, depth=3, weight_variance=2.0),
@@ -69,7 +68,7 @@ def figure_1(
     members : int
         Networks at each width, at least 2.
     seed, executor, store, progress
-        As for :func:`run_ensemble`; ``progress`` is called ``4 * len(widths) * members`` times. The same seed serves
+        As for :func:`run_ensembles`; ``progress`` is called ``4 * len(widths) * members`` times. The same seed serves
         every curve, so that each network is seen with and without mean subtraction.
 
     Returns
@@ -82,15 +81,19 @@ def figure_1(
     networks = [
         (name, network.normalized(output=output)) for name, network in FIGURE_1.items() for output in FIGURE_1_OUTPUTS
     ]
+    places = [(key, width) for key in networks for width in widths]
+    ensembles = run_ensembles(
+        [EigenvalueExperiment(network, width, width) for (_, network), width in places],
+        members=members,
+        seed=seed,
+        executor=executor,
+        store=store,
+        progress=progress,
+    )
     points: dict[tuple[str, Network], list[SharpnessPoint]] = {key: [] for key in networks}
-    for width in widths:
-        for name, network in networks:
-            theory = eigenvalue_statistics(network, width=width, samples=width, regime="proportional")
-            experiment = EigenvalueExperiment(network, width, width)
-            ensemble = run_ensemble(
-                experiment, members=members, seed=seed, executor=executor, store=store, progress=progress
-            )
-            points[name, network].append(SharpnessPoint(width, theory, ensemble))
+    for (key, width), ensemble in zip(places, ensembles, strict=True):
+        theory = eigenvalue_statistics(key[1], width=width, samples=width, regime="proportional")
+        points[key].append(SharpnessPoint(width, theory, ensemble))
     return tuple(SharpnessCurve(*key, tuple(points[key])) for key in networks)
 
 
@@ -167,18 +170,14 @@ FIGURE_2_OUTPUTS = ("none", "mean", "batch")
 
 @dataclass(frozen=True)
 class TrainingPoint:
-    """Learning-rate sweeps of networks of one width, and the lambda_max of the theory."""
+    """The training losses of networks of one width, and the lambda_max of the theory."""
 
     width: int
     theory: EigenvalueStatistics
     """Theorem 2.2, Theorem 3.3 (ii) or (19), as printed."""
-    sweeps: tuple[LearningRateSweep, ...]
-    """One for each trial."""
-
-    @property
-    def line(self) -> float:
-        """The paper's line: 2/lambda_max by Theorem 2.2, or 2/(the lower bound of lambda_max)."""
-        return learning_rate_bound(self.theory).necessary
+    line: float
+    """The paper's line: 2/lambda_max by Theorem 2.2, or 2/(the lower bound of lambda_max)."""
+    trials: tuple[LearningRateSweep, ...]
 
 
 @dataclass(frozen=True)
@@ -191,12 +190,19 @@ class TrainingMap:
     points: tuple[TrainingPoint, ...]
 
 
+def figure_2_plan(*, widths: Sequence[int], learning_rates: Sequence[float], samples: int, steps: int) -> SweepPlan:
+    """Return what figures 2 and S.2 train, with all its checks.
+
+    Behind batch normalisation, the expectation of (19) needs T > 5.
+    """
+    require_integer("samples", samples, at_least=6)
+    networks = [FIGURE_2.normalized(output=output) for output in FIGURE_2_OUTPUTS]
+    return SweepPlan(networks, widths=widths, samples=samples, learning_rates=learning_rates, steps=steps)
+
+
 def figure_2(
+    plan: SweepPlan,
     *,
-    widths: Sequence[int],
-    learning_rates: Sequence[float],
-    samples: int,
-    steps: int,
     members: int,
     seed: int,
     executor: Executor | None = None,
@@ -207,17 +213,13 @@ def figure_2(
 
     Parameters
     ----------
-    widths : sequence of int
-        The widths M.
-    learning_rates : sequence of float
-        Increasing.
-    samples, steps : int
-        T and the steps of gradient descent; 1000 of each in the paper.
+    plan : SweepPlan
+        From :func:`figure_2_plan`; T = 1000 and 1000 steps in the paper.
     members : int
         Trials: 1 for figure 2, 10 for figure S.2, which shows the smallest loss over the trials.
     seed, executor, store, progress
-        As for :func:`run_ensemble`; ``progress`` is called ``3 * len(widths) * members * (len(learning_rates) + 1)``
-        times. The same seed serves every map, so that each network is seen with every normalisation of its outputs.
+        As for :func:`sweep_learning_rates`. The same seed serves every map, so that each network is seen with every
+        normalisation of its outputs.
 
     Returns
     -------
@@ -229,35 +231,18 @@ def figure_2(
     The paper's line for mean subtraction, 2/(rho alpha (kappa_1 - kappa_2)), is made of the lower bound of lambda_max,
     and is not the threshold: at fixed T it falls like 1/M, from far above, while lambda_max hardly changes. Every
     record has lambda_max at initialisation, and the threshold that gradient descent shows near a minimum, which is
-    2/lambda_max. Where the loss explodes is another question: a rate above 2/lambda_max carries the network away, and
-    it may come to rest where lambda_max is smaller before its loss has grown to 1000.
+    2/lambda_max; :func:`sweep_learning_rates` says what explosions are beside it.
 
     Equations: (10), (18), (23), figures 2 and S.2
     """
-    sweeps = figure_2_experiments(widths=widths, learning_rates=learning_rates, samples=samples, steps=steps)
-    longest_first = sorted(sweeps, key=lambda place: place[1], reverse=True)
-    experiments: list[Experiment[Any]] = [experiment for place in longest_first for experiment in sweeps[place]]
-    ensembles = iter(
-        run_ensembles(experiments, members=members, seed=seed, executor=executor, store=store, progress=progress)
-    )
-    found = {place: join_sweeps([next(ensembles) for _ in sweeps[place]]) for place in longest_first}
-    points: dict[Network, list[TrainingPoint]] = {network: [] for network, _ in sweeps}
-    for network, width in sweeps:
-        theory = eigenvalue_statistics(network, width=width, samples=samples, regime="proportional", leading_order=True)
-        points[network].append(TrainingPoint(width, theory, found[network, width]))
-    return tuple(TrainingMap(network, samples, steps, tuple(here)) for network, here in points.items())
-
-
-def figure_2_experiments(
-    *, widths: Sequence[int], learning_rates: Sequence[float], samples: int, steps: int
-) -> dict[tuple[Network, int], tuple[ThresholdExperiment | TrainingExperiment, ...]]:
-    """Return the experiments of figures 2 and S.2, each with its own checks, by network and width.
-
-    Behind batch normalisation, the expectation of (19) needs T > 5.
-    """
-    require_integer("samples", samples, at_least=6)
-    return {
-        (network, width): sweep_experiments(network, width, samples, learning_rates=learning_rates, steps=steps)
-        for network in (FIGURE_2.normalized(output=output) for output in FIGURE_2_OUTPUTS)
-        for width in widths
-    }
+    sweeps = sweep_learning_rates(plan, members=members, seed=seed, executor=executor, store=store, progress=progress)
+    maps = []
+    for network, of_network in zip(plan.networks, sweeps, strict=True):
+        points = []
+        for width, trials in zip(plan.widths, of_network, strict=True):
+            theory = eigenvalue_statistics(
+                network, width=width, samples=plan.samples, regime="proportional", leading_order=True
+            )
+            points.append(TrainingPoint(width, theory, learning_rate_bound(theory).necessary, trials))
+        maps.append(TrainingMap(network, plan.samples, plan.steps, tuple(points)))
+    return tuple(maps)

@@ -1,82 +1,48 @@
-"""Learning-rate sweeps: networks trained from the same initialisation at every rate, and their thresholds measured."""
+"""Learning-rate sweeps: one network trained from the same initialisation at every rate, beside its own threshold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from meanfield import Network, ParameterError
 from meanfield.errors import require_integer, require_number, require_sequence
 
 from .codec import register
 from .dual import MEMORY_LIMIT
-from .ensemble import Ensemble
+from .ensemble import Ensemble, run_ensembles
 from .experiments import EigenvalueExperiment
-from .network import FiniteNetwork, sample_inputs, sample_network
 from .propagate import propagate
-from .spectrum import measure_eigenvalues
+from .store import Store
+from .threshold import Threshold, ThresholdExperiment, sample_trial
 from .training import EXPLOSION, train
 
-PRECISION = 1.02
-"""The ratio of the two rates between which a threshold is measured."""
-
-_NEARBY = 1e-6
-"""How far the teacher is from the student where a threshold is measured, relative to every weight and bias."""
-
-_THRESHOLD_STEPS = 200
-"""A residual that grows by 1 % a step is seven times as large after 200."""
-
-_GROWN = 10.0
-"""A nearby residual is given up when its loss is this many times the first."""
-
-_FLOOR = 1e-12
-"""Below this, relative to the first loss, a nearby residual (1e-12 in the loss) has come near rounding."""
-
 
 @register
 @dataclass(frozen=True)
-class Threshold:
-    """lambda_max of a network at initialisation, and the learning rate above which its small residuals grow."""
+class TrainingLoss:
+    """What became of one network at one learning rate."""
 
-    largest_eigenvalue: float
-    """lambda_max of the Fisher information, bias parameters included."""
-    stable: float
-    """The largest rate found at which a small residual dies out."""
-    unstable: float
-    """The smallest rate found at which it grows: at most 2 % more than ``stable``."""
-
-    @property
-    def critical(self) -> float:
-        """2/lambda_max, (23)."""
-        return 2 / self.largest_eigenvalue
-
-    @property
-    def measured(self) -> float:
-        """The geometric mean of ``stable`` and ``unstable``."""
-        return math.sqrt(self.stable * self.unstable)
-
-
-@register
-@dataclass(frozen=True)
-class Descent:
-    """What is kept of one run of gradient descent."""
-
-    initial_loss: float
-    final_loss: float
+    initial: float
+    final: float
     """After the last step; infinite if the loss exploded."""
     exploded: int | None
     """After how many steps; None if it did not."""
 
 
 @dataclass(frozen=True)
-class ThresholdExperiment:
-    """Measure lambda_max and the threshold of a fresh network on fresh inputs.
+class TrainingExperiment:
+    """Train a fresh network on the labels of a fresh teacher, at one learning rate.
+
+    The teacher is an independent network of the same family, and its outputs are normalised like those of the student,
+    so that the labels can be attained. Networks and inputs depend on the random stream alone, and are the same at every
+    rate.
 
     Parameters
     ----------
@@ -84,6 +50,12 @@ class ThresholdExperiment:
         With any normalisation.
     width, samples : int
         M and T, as for :class:`EigenvalueExperiment`.
+    learning_rate : float
+        eta > 0.
+    steps : int
+        Of gradient descent, at least 1; 1000 in the paper.
+    explosion : float
+        The loss above which a descent is stopped.
     memory_limit : float
         GiB that one member may take.
 
@@ -92,71 +64,6 @@ class ThresholdExperiment:
     ParameterError
         At construction, for numbers out of range and for a member that would not fit.
 
-    Notes
-    -----
-    2/lambda_max (23) is the threshold near a minimum, where the residual is small; ``stable`` and ``unstable`` measure
-    it there, for this network and these inputs.
-
-    Equations: (23)
-
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
-    >>> threshold = ThresholdExperiment(network, 50, 20).run(np.random.default_rng(0))
-    >>> round(threshold.measured / threshold.critical, 1)
-    1.0
-    """
-
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
-    memory_limit: float = MEMORY_LIMIT  # decides how lambda_max is measured
-
-    def __post_init__(self) -> None:
-        EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
-
-    def run(self, rng: np.random.Generator) -> Threshold:
-        """Run one member."""
-        student, inputs, _ = _problem(self.network, self.width, self.samples, rng)
-        largest = measure_eigenvalues(propagate(student, inputs), memory_limit=self.memory_limit).largest.lower
-        if not largest:
-            raise ArithmeticError("lambda_max is zero: the outputs do not depend on the parameters")
-        stable, unstable = measure_threshold(student, inputs, start=1.0, rng=rng)
-        return Threshold(largest, stable, unstable)
-
-
-@dataclass(frozen=True)
-class TrainingExperiment:
-    """Train a fresh network on the labels of a fresh teacher, by gradient descent at one learning rate.
-
-    The teacher is an independent network of the same family, and its outputs are normalised like those of the student,
-    so that the labels can be attained. Member i starts from the same network with the same labels at every learning
-    rate, and that is the network of member i of the :class:`ThresholdExperiment` of the same sizes.
-
-    Parameters
-    ----------
-    network, width, samples, memory_limit
-        As for :class:`ThresholdExperiment`.
-    learning_rate : float
-        Above 0.
-    steps : int
-        Of gradient descent, at least 1; 1000 in the paper.
-    explosion : float
-        The loss above which a descent is stopped.
-
-    Raises
-    ------
-    ParameterError
-        As for :class:`ThresholdExperiment`.
-
-    Notes
-    -----
-    Far from a minimum a rate above 2/lambda_max makes the loss grow at first, and then either it explodes or the
-    growing residual carries the network to where lambda_max is smaller. Which of them depends on how much the loss may
-    grow before it counts as exploded: see the figures 2 and S.2.
-
     Equations: (23), figure 2
 
     Examples
@@ -164,10 +71,10 @@ class TrainingExperiment:
     >>> import meanfield as mf
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
     >>> for rate in (1e-3, 1.0):
-    ...     descent = TrainingExperiment(network, 50, 20, learning_rate=rate, steps=20).run(np.random.default_rng(0))
-    ...     print(descent.final_loss < descent.initial_loss, descent.exploded is None)
-    True True
-    False False
+    ...     loss = TrainingExperiment(network, 50, 20, learning_rate=rate, steps=20).run(np.random.default_rng(0))
+    ...     print(f"{loss.initial:.3f} {loss.final:.3f} {loss.exploded}")
+    37.560 4.273 None
+    37.560 inf 1
     """
 
     network: Network
@@ -185,195 +92,178 @@ class TrainingExperiment:
         require_integer("steps", self.steps, at_least=1)
         require_number("explosion", self.explosion, above=0)
 
-    def run(self, rng: np.random.Generator) -> Descent:
+    def run(self, rng: np.random.Generator) -> TrainingLoss:
         """Run one member."""
-        student, inputs, labels = _problem(self.network, self.width, self.samples, rng)
+        student, teacher, inputs = sample_trial(self.network, self.width, self.samples, rng)
+        labels = propagate(teacher, inputs).outputs
         run = train(
             student, inputs, labels, learning_rate=self.learning_rate, steps=self.steps, explosion=self.explosion
         )
-        return Descent(float(run.losses[0]), run.final_loss, run.exploded)
+        return TrainingLoss(float(run.losses[0]), run.final_loss, run.exploded)
 
 
 @dataclass(frozen=True)
 class LearningRateSweep:
-    """The descents of one network at every learning rate, and its threshold."""
+    """The training losses of one network at every learning rate, and the threshold of the same network."""
 
-    threshold: Threshold
     learning_rates: tuple[float, ...]
-    descents: tuple[Descent, ...]
-
-    @property
-    def losses(self) -> tuple[float, ...]:
-        """After the last step, at every rate; infinite where the loss exploded."""
-        return tuple(descent.final_loss for descent in self.descents)
+    losses: tuple[float, ...]
+    """After the last step; infinite where the loss exploded."""
+    exploded: tuple[int | None, ...]
+    """After how many steps; None where it did not."""
+    initial_loss: float
+    threshold: Threshold
 
     @property
     def smallest_exploding(self) -> float:
-        """The smallest rate at which the loss exploded; infinite if it never did."""
-        rates = zip(self.learning_rates, self.descents, strict=True)
-        return min((rate for rate, descent in rates if descent.exploded is not None), default=math.inf)
+        """The smallest rate of the sweep at which the loss exploded; infinite if it never did."""
+        rates = zip(self.learning_rates, self.exploded, strict=True)
+        return min((rate for rate, step in rates if step is not None), default=math.inf)
 
     @property
     def largest_surviving(self) -> float:
-        """The largest rate below every one that exploded; 0 if there is none."""
+        """The largest rate of the sweep below every one that exploded; 0 if there is none."""
         return max((rate for rate in self.learning_rates if rate < self.smallest_exploding), default=0.0)
 
 
-def sweep_experiments(
-    network: Network,
-    width: int,
-    samples: int,
-    *,
-    learning_rates: Sequence[float],
-    steps: int,
-    explosion: float = EXPLOSION,
-    memory_limit: float = MEMORY_LIMIT,
-) -> tuple[ThresholdExperiment | TrainingExperiment, ...]:
-    """Return the experiments of a learning-rate sweep: of the threshold, then one for each rate.
+@dataclass(frozen=True)
+class SweepPlan:
+    """What is trained: every network at every width and learning rate, each a task of its own.
 
     Parameters
     ----------
-    network, width, samples, steps, explosion, memory_limit
-        As for :class:`TrainingExperiment`.
+    networks : sequence of Network
+    widths : sequence of int
+        M, without repetitions, in any order.
+    samples : int
+        T.
     learning_rates : sequence of float
-        Above 0, increasing, at least one.
+        Above 0, increasing.
+    steps, explosion
+        As for :class:`TrainingExperiment`.
 
     Raises
     ------
     ParameterError
-        As for :class:`TrainingExperiment`, before anything is run.
+        At construction, for any of the experiments.
 
     Examples
     --------
     >>> import meanfield as mf
-    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
-    >>> len(sweep_experiments(network, 50, 20, learning_rates=[1e-3, 1e-2], steps=10))
-    3
-    """
-    given = require_sequence("learning_rates", learning_rates)
-    rates = [require_number("learning_rates", rate, above=0) for rate in given]
-    if not rates or any(after <= before for before, after in pairwise(rates)):
-        raise ParameterError("learning_rates", "at least one, increasing", tuple(rates))
-    return (
-        ThresholdExperiment(network, width, samples, memory_limit=memory_limit),
-        *(
-            TrainingExperiment(
-                network,
-                width,
-                samples,
-                learning_rate=rate,
-                steps=steps,
-                explosion=explosion,
-                memory_limit=memory_limit,
-            )
-            for rate in rates
-        ),
-    )
-
-
-def join_sweeps(ensembles: Sequence[Ensemble[Any]]) -> tuple[LearningRateSweep, ...]:
-    """Return one sweep for each member, from the ensembles of :func:`sweep_experiments` in their order.
-
-    Examples
-    --------
-    >>> import meanfield as mf, montecarlo as mc
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
-    >>> experiments = sweep_experiments(network, 50, 20, learning_rates=[1e-3, 1.0], steps=20)
-    >>> (sweep,) = join_sweeps(mc.run_ensembles(experiments, members=1, seed=0))
-    >>> sweep.largest_surviving, sweep.smallest_exploding
-    (0.001, 1.0)
+    >>> plan = SweepPlan([network], widths=[20, 40], samples=30, learning_rates=[1e-3, 1e-2, 1e-1], steps=10)
+    >>> len(plan.experiments)  # at three rates, and a threshold, for each width
+    8
     """
-    thresholds, *descents = ensembles
-    rates = tuple(cast(TrainingExperiment, ensemble.experiment).learning_rate for ensemble in descents)
-    return tuple(
-        LearningRateSweep(threshold, rates, tuple(ensemble.members[member] for ensemble in descents))
-        for member, threshold in enumerate(thresholds.members)
-    )
+
+    networks: Sequence[Network]
+    _: KW_ONLY
+    widths: Sequence[int]
+    samples: int
+    learning_rates: Sequence[float]
+    steps: int
+    explosion: float = EXPLOSION
+    experiments: tuple[TrainingExperiment | ThresholdExperiment, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        widths = tuple(require_sequence("widths", self.widths))
+        if not widths or len(set(widths)) < len(widths):
+            raise ParameterError("widths", "at least one, each once", widths)
+        given = require_sequence("learning_rates", self.learning_rates)
+        rates = tuple(require_number("learning_rates", rate, above=0) for rate in given)
+        if not rates or any(after <= before for before, after in pairwise(rates)):
+            raise ParameterError("learning_rates", "at least one, increasing", rates)
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "learning_rates", rates)
+        places = [(network, width) for network in self.networks for width in widths]
+        experiments = [one for place in places for one in (self.measuring(*place), *self.training(*place))]
+        object.__setattr__(self, "experiments", tuple(experiments))
+
+    def measuring(self, network: Network, width: int) -> ThresholdExperiment:
+        """Return the experiment that measures the threshold."""
+        return ThresholdExperiment(network, width, self.samples)
+
+    def training(self, network: Network, width: int) -> list[TrainingExperiment]:
+        """Return the experiments that train at every rate."""
+        common: dict[str, Any] = {"steps": self.steps, "explosion": self.explosion}
+        return [
+            TrainingExperiment(network, width, self.samples, learning_rate=rate, **common)
+            for rate in self.learning_rates
+        ]
 
 
-def measure_threshold(
-    finite_network: FiniteNetwork, inputs: ArrayLike, *, start: float, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Measure the learning rate above which a small residual grows, by gradient descent alone.
-
-    The labels are those of a teacher so near that nothing but the residual changes; the rate is halved or doubled, then
-    bisected, until two rates within 2 % of each other differ: at the lower one the loss falls at every one of 200
-    steps, at the upper one it does not. lambda_max is not used; 2/lambda_max is what is expected.
+def sweep_learning_rates(
+    plan: SweepPlan,
+    *,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    store: Store | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[tuple[tuple[LearningRateSweep, ...], ...], ...]:
+    """Train networks at every width and learning rate, and measure their thresholds.
 
     Parameters
     ----------
-    finite_network : FiniteNetwork
-        With any normalisation.
-    inputs : array of shape (T, M_0)
-    start : float
-        The first rate that is tried, above 0.
-    rng : numpy.random.Generator
-        For the direction in which the teacher lies.
+    plan : SweepPlan
+    members : int
+        Trials: networks, teachers and inputs, each trained at every rate. The same trial of the same width begins with
+        the same weights behind every normalisation.
+    seed, executor, store, progress
+        As for :func:`run_ensemble`; ``progress`` is called ``len(plan.experiments) * members`` times.
 
     Returns
     -------
-    stable, unstable : float
-        The lower is at most 1 to 2 % above the truth: a residual that grows by less is not seen in 200 steps. The upper
-        is not below it.
+    tuple of tuple of tuple of LearningRateSweep
+        By network, by width, by trial.
 
-    Raises
-    ------
-    ArithmeticError
-        If the outputs do not depend on the parameters (two samples behind batch normalisation), or no rate between
-        1e-30 and 1e30 is found.
+    Notes
+    -----
+    2/lambda_max (23) is the threshold near a minimum, where the residual is small; ``threshold`` measures it there, for
+    this network and these inputs. Where the loss explodes is another question. Were the model linear, with a share f of
+    the residual along the first eigenvector, the loss would be above 1000 after n steps if
 
-    Equations: (23)
+        f E(0) (eta lambda_max - 1)^2n > 1000,
+
+    that is, for eta above (2/lambda_max) (1 + [(1000/(f E(0)))^(1/2n) - 1]/2): at f E(0) = 10 by 0.6 % for n = 200, and
+    by 0.12 % for n = 1000. What is seen above that is not linear: the growing residual carries the network to where
+    lambda_max is smaller, and it may come to rest there before its loss has grown to 1000.
+
+    Equations: (23), figures 2 and S.2
 
     Examples
     --------
-    >>> import meanfield as mf, montecarlo as mc
-    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
-    >>> student = mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]])
-    >>> stable, unstable = measure_threshold(student, [[1.0]], start=1.0, rng=np.random.default_rng(0))
-    >>> stable < 2 / mc.dual_gram(mc.propagate(student, [[1.0]])).item() < unstable
-    True
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=4.0, bias_variance=1.0)
+    >>> plan = SweepPlan([network], widths=[20, 40], samples=30, learning_rates=[1e-3, 1e-2, 1.0], steps=10)
+    >>> (at_20, at_40), = sweep_learning_rates(plan, members=2, seed=0)
+    >>> [sweep.smallest_exploding for sweep in at_40]
+    [1.0, 1.0]
     """
-    start = require_number("start", start, above=0)
-    labels = propagate(_nearby(finite_network, rng), inputs).outputs
-    if not np.any(labels - propagate(finite_network, inputs).outputs):
-        raise ArithmeticError("the outputs do not depend on the parameters: there is no threshold")
-    factor = 0.5 if _grows(finite_network, inputs, labels, start) else 2.0
-    rate = start
-    while _grows(finite_network, inputs, labels, rate * factor) == (factor < 1):
-        rate *= factor
-        if not 1e-30 < rate < 1e30:
-            raise ArithmeticError("no threshold between learning rates of 1e-30 and 1e30")
-    stable, unstable = sorted((rate, rate * factor))
-    while unstable / stable > PRECISION:
-        middle = math.sqrt(stable * unstable)
-        if _grows(finite_network, inputs, labels, middle):
-            unstable = middle
-        else:
-            stable = middle
-    return stable, unstable
+    # mixed up, so that what is done tells at any time how long the rest will take
+    order = np.random.default_rng(0).permutation(len(plan.experiments))
+    ensembles: tuple[Ensemble[Any], ...] = run_ensembles(
+        [plan.experiments[n] for n in order],
+        members=members,
+        seed=seed,
+        executor=executor,
+        store=store,
+        progress=progress,
+    )
+    trials = [ensembles[place].members for place in np.argsort(order)]
+    block = 1 + len(plan.learning_rates)
+    sweeps = [
+        tuple(_sweep(plan, *records) for records in zip(*trials[start : start + block], strict=True))
+        for start in range(0, len(trials), block)
+    ]
+    return tuple(tuple(sweeps[start : start + len(plan.widths)]) for start in range(0, len(sweeps), len(plan.widths)))
 
 
-def _problem(
-    network: Network, width: int, samples: int, rng: np.random.Generator
-) -> tuple[FiniteNetwork, NDArray[np.float64], NDArray[np.float64]]:
-    """Return a fresh student, inputs, and the labels of a fresh teacher."""
-    student, teacher = (sample_network(network, width=width, rng=rng) for _ in range(2))
-    inputs = sample_inputs(network, width=width, samples=samples, rng=rng)
-    return student, inputs, propagate(teacher, inputs).outputs
-
-
-def _nearby(finite_network: FiniteNetwork, rng: np.random.Generator) -> FiniteNetwork:
-    """Return a network whose every weight and bias is off by about a millionth."""
-
-    def moved(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        scale = _NEARBY * math.sqrt(np.mean(np.square(values)))
-        return values + scale * rng.standard_normal(values.shape)
-
-    return FiniteNetwork(finite_network.network, map(moved, finite_network.weights), map(moved, finite_network.biases))
-
-
-def _grows(finite_network: FiniteNetwork, inputs: ArrayLike, labels: NDArray[np.float64], rate: float) -> bool:
-    """Tell whether the loss rises at any step, above rounding."""
-    first = train(finite_network, inputs, labels, learning_rate=rate, steps=0).final_loss
-    run = train(finite_network, inputs, labels, learning_rate=rate, steps=_THRESHOLD_STEPS, explosion=_GROWN * first)
-    return bool(np.any((np.diff(run.losses) > 0) & (run.losses[1:] > _FLOOR * first))) or run.exploded is not None
+def _sweep(plan: SweepPlan, threshold: Threshold, *losses: TrainingLoss) -> LearningRateSweep:
+    return LearningRateSweep(
+        learning_rates=tuple(plan.learning_rates),
+        losses=tuple(loss.final for loss in losses),
+        exploded=tuple(loss.exploded for loss in losses),
+        initial_loss=losses[0].initial,
+        threshold=threshold,
+    )

@@ -81,7 +81,7 @@ LAYERS = [
     {"montecarlo.eigenvalue_method"},
     {"montecarlo.spectrum"},
     {"montecarlo.experiments", "montecarlo.executors", "montecarlo.processes"},
-    {"montecarlo.ensemble"},
+    {"montecarlo.ensemble", "montecarlo.threshold"},
     {"montecarlo.sweeps"},
     {"montecarlo.export", "montecarlo.precision"},
     {"montecarlo.allowance"},

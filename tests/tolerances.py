@@ -46,6 +46,10 @@ TWO_ROUTES = 1e-12
 SINGLE = 3e-5
 """Of measurements in float32, relative: 250 roundings of a Gram whose largest part normalised outputs take out."""
 
-THRESHOLD = 1.02
-"""Of the measured threshold of gradient descent, a ratio: a residual that grows by less in a step is not seen to
-grow in 200 steps, against the other directions that still fall."""
+LINEARISED = 1e-4
+"""Of a threshold against the linear theory of the residual, relative: the residual moves the network by a millionth,
+and lambda_max by some tens of that."""
+
+OFFSET = 0.01
+"""How far above 2/lambda_max a small residual may die out in 200 steps, relative: 2 x f (1 + x)^400 = (1 - f)/(200 e)
+gives x/2 = 0.008 where the first eigenvector has a share of f = 1e-4 in the residual."""

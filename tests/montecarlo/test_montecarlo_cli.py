@@ -129,7 +129,7 @@ def test_errors_are_one_line_that_names_the_option(
 def test_what_cannot_be_written_is_said_before_the_work(montecarlo: Command, tmp_path: Path) -> None:
     (tmp_path / "one.json").mkdir()
     code, out, err = montecarlo("figure", "1", "--widths", "5000", "--output", str(tmp_path / "one.png"))
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "one.json" in err
     assert err.count("\n") == 1
 
