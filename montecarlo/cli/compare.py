@@ -111,14 +111,13 @@ def compare_command(
         options["method"] = method
     experiment = _EXPERIMENTS[what](network, width, samples, **options)
     theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
-    measured = f"{getattr(experiment, 'solver', 'measured')}, in {dtype}"
-    needed = f"{experiment.memory:.2g} GiB for each network at work, of at most {memory_limit:g}"
-    click.echo(f"{measured}: {needed}", err=True)
     with (
         opened(store, fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)) as shelf,
         pool(min(workers, members)) as executor,
         progress(members, shelf) as finished,
     ):
+        if not as_json:  # before the work
+            click.echo(f"{_heading(experiment, theory, members)}\n")
         ensemble: Ensemble[Any] = run_ensemble(
             experiment, members=members, seed=seed, executor=executor, store=shelf, progress=finished
         )
@@ -143,10 +142,17 @@ def compare_command(
         }
         click.echo(json.dumps(record, indent=2))
         return
-    click.echo(f"{_rests_on(theory)}; {members} networks, M = {width}, T = {samples}\n{measured}\n")
     click.echo(str(comparison))
     if error is not None:
         click.echo(f"\n{error}")
+
+
+def _heading(experiment: Any, theory: Any, members: int) -> str:
+    """Say what is compared, how it is measured, and what that takes."""
+    what = f"{_rests_on(theory)}; {members} networks, M = {experiment.width}, T = {experiment.samples}"
+    how = f"{getattr(experiment, 'solver', 'measured')}, in {experiment.dtype}"
+    memory = f"{experiment.memory:.2g} GiB for each network at work, of at most {experiment.memory_limit:g}"
+    return f"{what}\n{how}; {memory}"
 
 
 def _rests_on(theory: Any) -> str:

@@ -65,14 +65,14 @@ def test_the_command_says_how_it_measures(method: str) -> None:
     ran = CliRunner().invoke(compare_command, [*SMALL, "--method", method])
     chosen = "dense" if method == "auto" else method
     memory = mc.EigenvalueExperiment(mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0), 40, 40, method=method)
-    assert f"{chosen}, in float64: {memory.memory:.2g} GiB for each network at work, of at most 8" in ran.stderr
-    assert f"M = 40, T = 40\n{chosen}, in float64\n" in ran.stdout
+    needed = f"{memory.memory:.2g} GiB for each network at work, of at most 8"
+    assert f"M = 40, T = 40\n{chosen}, in float64; {needed}\n" in ran.stdout
     assert "float32" not in ran.output
 
 
 def test_the_command_shows_the_error_of_float32() -> None:
     ran = CliRunner().invoke(compare_command, [*SMALL, "--dtype", "float32"])
-    assert "dense, in float32\n" in ran.stdout
+    assert "dense, in float32; " in ran.stdout
     assert "float32: off by " in ran.stdout
     data = json.loads(CliRunner().invoke(compare_command, [*SMALL, "--dtype", "float32", "--json"]).stdout)
     assert 0 < data["precision_error"]["errors"]["prediction"] < SINGLE
