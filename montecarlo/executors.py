@@ -6,7 +6,6 @@ bits are the same. ``Processes`` replaces workers that die, and a dask cluster d
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -27,8 +26,8 @@ QUEUED_PER_WORKER = 4
 QUEUED = 1000
 """The same for executors that do not say how many workers they have, such as a cluster, which grows with what waits."""
 
-PATIENCE = 60.0
-"""After how many seconds without a result to see whether a cluster has workers at all."""
+PATIENCE = 10.0
+"""After how many seconds without a result to see whether a cluster is there, and has workers."""
 
 
 class WorkerError(ChildProcessError):
@@ -149,10 +148,14 @@ def _submitted(executor: Executor, run: Callable[[Task], Result], task: Task) ->
     try:
         return executor.submit(run, task)
     except RuntimeError as refusal:  # it broke, it was shut down, or its cluster is gone
-        raise WorkerError(
-            f"the executor takes no more members ({type(refusal).__name__}: {refusal}): run again with a new one "
-            "(with a store, what has finished is kept); montecarlo.Processes replaces workers that die"
-        ) from refusal
+        raise _refused(refusal) from refusal
+
+
+def _refused(refusal: RuntimeError) -> WorkerError:
+    return WorkerError(
+        f"the executor takes no more members ({type(refusal).__name__}: {refusal}): run again with a new one (with a "
+        "store, what has finished is kept); montecarlo.Processes replaces workers that die"
+    )
 
 
 def _withdrawn(under_way: dict[Future[Result], tuple[int, Task]]) -> list[tuple[int, Task]]:
@@ -168,8 +171,11 @@ def _next(
         try:
             future = finished.get(timeout=PATIENCE)
         except Empty:
-            if isinstance(executor, Cluster) and not executor.has_workers():
-                warnings.warn("the cluster has no workers: waiting for new ones", RuntimeWarning, stacklevel=2)
+            if isinstance(executor, Cluster):
+                try:
+                    executor.check()
+                except RuntimeError as refusal:
+                    raise _refused(refusal) from refusal
         else:
             if future in under_way:
                 return future
