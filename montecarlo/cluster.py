@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_CLOSED = "the connection to the scheduler is closed"
 
 
 class Cluster(Executor):
@@ -29,7 +32,7 @@ class Cluster(Executor):
         try:
             theirs = self._client.submit(fn, *args, **self._options, **kwargs)
         except ClosedClientError as error:
-            raise RuntimeError("the connection to the scheduler is closed") from error
+            raise RuntimeError(_CLOSED) from error
         ours = Future[Result]()
         ours.add_done_callback(lambda _: theirs.release())  # the scheduler drops what nobody waits for
         self._client.loop.add_callback(self._settle, ours, theirs)
@@ -51,15 +54,12 @@ class Cluster(Executor):
             else:
                 ours.set_exception(error)
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the scheduler did not answer for so long that the client gave up."""
-        return bool(self._client.status == "closed")
-
-    @property
-    def has_workers(self) -> bool:
-        """Whether there is any worker at the moment."""
-        return bool(self._client.scheduler_info().get("workers"))
+    def check(self) -> None:
+        """Fail if the client is closed, which does not end what was submitted at the same moment; ask for workers."""
+        if self._client.status not in ("running", "connecting"):
+            raise RuntimeError(_CLOSED)
+        if not self._client.scheduler_info().get("workers", True):
+            warnings.warn("the cluster has no workers: waiting for new ones", RuntimeWarning, stacklevel=2)
 
 
 def reliable(executor: Executor) -> Executor:

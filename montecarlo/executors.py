@@ -6,7 +6,6 @@ bits are the same. ``Processes`` replaces workers that die, and a dask cluster d
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -29,12 +28,7 @@ QUEUED = 1000
 """The same for executors that do not say how many workers they have, such as a cluster, which grows with what waits."""
 
 PATIENCE = 10.0
-"""After how many seconds without a result to see whether a cluster is still there, and has workers at all."""
-
-_NO_MORE = (
-    "the executor takes no more members ({}): run again with a new one (with a store, what has finished is kept); "
-    "montecarlo.Processes replaces workers that die"
-)
+"""After how many seconds without a result to see whether a cluster is there, and has workers."""
 
 
 class WorkerError(ChildProcessError):
@@ -155,7 +149,14 @@ def _submitted(executor: Executor, run: Callable[[Task], Result], task: Task) ->
     try:
         return executor.submit(run, task)
     except RuntimeError as refusal:  # it broke, it was shut down, or its cluster is gone
-        raise WorkerError(_NO_MORE.format(f"{type(refusal).__name__}: {refusal}")) from refusal
+        raise _refused(refusal) from refusal
+
+
+def _refused(refusal: RuntimeError) -> WorkerError:
+    return WorkerError(
+        f"the executor takes no more members ({type(refusal).__name__}: {refusal}): run again with a new one (with a "
+        "store, what has finished is kept); montecarlo.Processes replaces workers that die"
+    )
 
 
 def _withdrawn(under_way: dict[Future[Result], tuple[Name, Task]]) -> list[tuple[Name, Task]]:
@@ -171,10 +172,11 @@ def _next(
         try:
             future = finished.get(timeout=PATIENCE)
         except Empty:
-            if isinstance(executor, Cluster) and executor.is_gone:
-                raise WorkerError(_NO_MORE.format("its scheduler is gone")) from None
-            if isinstance(executor, Cluster) and not executor.has_workers:
-                warnings.warn("the cluster has no workers: waiting for new ones", RuntimeWarning, stacklevel=2)
+            if isinstance(executor, Cluster):
+                try:
+                    executor.check()
+                except RuntimeError as refusal:
+                    raise _refused(refusal) from refusal
         else:
             if future in under_way:
                 return future

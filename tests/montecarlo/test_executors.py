@@ -32,6 +32,7 @@ import montecarlo as mc
 from montecarlo import Processes
 from montecarlo.blas import _BlasLimits, blas_threads
 from montecarlo.cli import main
+from montecarlo.cluster import reliable
 from montecarlo.executors import ATTEMPTS, QUEUED_PER_WORKER, WorkerError, as_finished
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
@@ -364,7 +365,7 @@ def test_members_are_handed_over_a_few_at_a_time() -> None:
 
 @pytest.mark.parametrize("gone", ["client", "cluster"])
 @pytest.mark.parametrize("late", [False, True])
-def test_a_cluster_that_is_gone_is_said(gone: str, late: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cluster_that_is_gone_is_said(gone: str, late: bool) -> None:
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
@@ -376,6 +377,22 @@ def test_a_cluster_that_is_gone_is_said(gone: str, late: bool, caplog: pytest.Lo
             close()
         with pytest.raises(WorkerError, match="takes no more members"):
             mc.run_ensemble(EXPERIMENT, members=200, seed=0, executor=executor, progress=close if late else None)
+
+
+def test_what_was_submitted_while_the_client_closes_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("montecarlo.executors.PATIENCE", 0.1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        executor = reliable(client.get_executor())
+        never: Future[int] = Future()  # as one that the client has not heard of any more when it gave up the others
+        monkeypatch.setattr(executor, "submit", lambda *_: never)
+        monkeypatch.setattr("montecarlo.executors.reliable", lambda _: executor)
+        client.close()
+        with pytest.raises(WorkerError, match="the connection to the scheduler is closed"):
+            list(as_finished(abs, enumerate([-3]), executor))
 
 
 def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,7 +408,7 @@ def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> N
             cluster.scale(1)
 
         said: list[str] = []
-        monkeypatch.setattr("montecarlo.executors.warnings.warn", hire)
+        monkeypatch.setattr("montecarlo.cluster.warnings.warn", hire)
         ensemble = mc.run_ensemble(EXPERIMENT, members=MEMBERS, seed=3, executor=client.get_executor())
     assert ensemble.members == SERIAL
     assert said[0] == "the cluster has no workers: waiting for new ones"
