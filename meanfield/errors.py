@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import SupportsIndex, TypeVar, cast
 
+import numpy as np
+
 Item = TypeVar("Item")
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -84,6 +86,13 @@ def require_integer(parameter: str, value: SupportsIndex, *, at_least: int, at_m
     if at_most is not None and number > at_most:
         raise ParameterError(parameter, f"{expected} and <= {at_most}", f"a number of {len(str(number))} digits")
     return number
+
+
+def require_boolean(parameter: str, value: object) -> bool:
+    """Return True or False, as it is."""
+    if not isinstance(value, bool | np.bool_):
+        raise ParameterError(parameter, "True or False", repr(value))
+    return bool(value)
 
 
 def require_count(parameter: str, value: object, *, at_least: int) -> float:

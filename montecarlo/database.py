@@ -115,6 +115,10 @@ def create(path: Path, run: Mapping[str, Any]) -> None:
         connection.commit()
         content = connection.serialize()
     path = path.resolve()
+    for suffix in ("-wal", "-journal"):  # SQLite would take what they hold for parts of the new file
+        left = path.with_name(path.name + suffix)
+        if left.exists():
+            raise ParameterError("store", f"a new file beside which nothing is left of an old one: delete {left}", path)
     aside = path.with_name(path.name + "-new")
     try:
         with aside.open("wb") as file:

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
 
 from meanfield import HiddenNormalization, ParameterError
-from meanfield.errors import require_number
+from meanfield.errors import require_boolean, require_number
 
 from .normalize import Normalised, normalise_outputs, require_digits
 from .propagate import Sweep
@@ -107,7 +107,7 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
         outputs=outputs, samples=samples, hidden=network.hidden_normalization, dtype=sweep.outputs.dtype
     )
     require_memory(needed, memory_limit)
-    gram = _upper_gram(sweep, biases)
+    gram = _upper_gram(sweep, require_boolean("biases", biases))
     if not np.isfinite(np.trace(gram)):  # no entry is larger than those on the diagonal
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
@@ -155,7 +155,7 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
         gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
             gram[rows, rows] = signal
-    for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
+    for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
         if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
             gram = _add_all_samples(gram, delta, h)
             continue

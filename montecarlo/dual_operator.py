@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from meanfield import HiddenNormalization, Network
+from meanfield.errors import require_boolean
 
 from .lanczos import VECTORS
 from .normalize import Normalised, normalise_outputs
@@ -139,8 +140,8 @@ def _apply(signals: list[Signal], sweep: Sweep, of_outputs: Normalised, v: NDArr
 def _signals(sweep: Sweep, biases: bool) -> list[Signal]:
     """Return, for every layer, the map w -> (1/T) (h h' + 11') w of matrices with a row for every sample."""
     depth, network = len(sweep.h), sweep.finite_network.network
-    signals: list[Signal] = []
-    for layer, h in enumerate(sweep.h):
+    biases, signals = require_boolean("biases", biases), list[Signal]()
+    for layer, h in enumerate(sweep.signals):
         # a shift of a whole batch is taken out again: no share of the biases
         shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)
         kernel = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two

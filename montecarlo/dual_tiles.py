@@ -123,7 +123,7 @@ def _tile(sweep: Sweep, left: slice, right: slice, biases: bool) -> NDArray[np.f
     tile = np.zeros((outputs, len(signal), outputs, signal.shape[1]), dtype=signal.dtype)
     for k in range(outputs):
         tile[k, :, k] = signal
-    for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
+    for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
         if batch:
             tile += _overlap((h @ h.T / samples) @ delta[:, left], delta[:, right])
         else:

@@ -16,7 +16,7 @@ from meanfield import (
     OutputNormalization,
     ParameterError,
 )
-from meanfield.errors import require_choice, require_integer
+from meanfield.errors import require_boolean, require_choice, require_integer
 
 from .dual import MEMORY_LIMIT, gram_memory, require_memory
 from .eigenvalue_method import EigenvalueMethod, choose_method, eigenvalue_memory
@@ -57,6 +57,7 @@ class _Member:
         least = 2 if self.network.output_normalization is OutputNormalization.MEAN else 1
         require_normalisable(self.network, widths, require_integer("samples", self.samples, at_least=least))
         object.__setattr__(self, "dtype", require_precision(self.dtype).name)
+        require_boolean("biases", getattr(self, "biases", True))
         self._require()
         require_memory(self.memory, self.memory_limit)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield import AssumptionError, OutputNormalization
+from meanfield.errors import require_boolean
 
 from .propagate import Sweep
 
@@ -49,7 +50,7 @@ def last_layer_gram(sweep: Sweep, *, biases: bool = True) -> NDArray[np.float64]
     """
     require_plain_outputs(sweep.finite_network.network.output_normalization, "the last layer's block of Theorem 3.4")
     h = sweep.h[-1]
-    return np.asarray((h @ h.T + (1 if biases else 0)) / sweep.samples)
+    return np.asarray((h @ h.T + require_boolean("biases", biases)) / sweep.samples)
 
 
 def require_plain_outputs(choice: OutputNormalization, what: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meanfield import Network, ParameterError
-from meanfield.errors import require_integer
+from meanfield.errors import require_boolean, require_integer
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -74,6 +74,7 @@ class FiniteNetwork:
 
     def parameters(self, *, biases: bool = True) -> int:
         """Return P, the number of weights and (unless ``biases`` is False) biases."""
+        biases = require_boolean("biases", biases)
         return sum(w.size + biases * b.size for w, b in zip(self.weights, self.biases, strict=True))
 
 

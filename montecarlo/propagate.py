@@ -6,6 +6,7 @@ Arrays are annotated as float64, which they are unless float32 is asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -46,6 +47,17 @@ class Sweep:
     def samples(self) -> int:
         """T."""
         return len(self.outputs)
+
+    @cached_property
+    def signals(self) -> Arrays:
+        """h^l for l = 0 .. L-1, as the gradients with respect to the weights above have it.
+
+        A batch-normalised layer does not see what the samples below it have in common: that is taken out here, where it
+        costs no digits; of the products of gradients it would be taken out too late.
+        """
+        if self.finite_network.network.hidden_normalization is not HiddenNormalization.BATCH:
+            return self.h
+        return (*(h - h.mean(axis=0, dtype=np.float64).astype(h.dtype) for h in self.h[:-1]), self.h[-1])
 
 
 def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64) -> Sweep:

@@ -88,9 +88,9 @@ class TrainingExperiment:
 
     def __post_init__(self) -> None:
         EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
-        require_number("learning_rate", self.learning_rate, above=0)
+        object.__setattr__(self, "learning_rate", require_number("learning_rate", self.learning_rate, above=0))
         require_integer("steps", self.steps, at_least=1)
-        require_number("explosion", self.explosion, above=0)
+        object.__setattr__(self, "explosion", require_number("explosion", self.explosion, above=0))
 
     def run(self, rng: np.random.Generator) -> TrainingLoss:
         """Run one member."""

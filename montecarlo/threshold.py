@@ -15,7 +15,8 @@ from .codec import register
 from .dual import MEMORY_LIMIT
 from .experiments import EigenvalueExperiment
 from .network import FiniteNetwork, sample_inputs, sample_network
-from .propagate import propagate
+from .normalize import normalise_outputs
+from .propagate import Sweep, propagate
 from .spectrum import measure_largest
 from .training import train
 
@@ -31,8 +32,8 @@ _NEARBY = 1e-6
 _GROWN = 10.0
 """A nearby residual is given up when its loss is this many times the first."""
 
-_FLOOR = 1e-12
-"""Below this, relative to the first loss, a nearby residual (1e-12 in the loss) has come near rounding."""
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)
+"""Of the outputs, relative to their size."""
 
 _HIGH = 10.0
 """Where the search begins: a rate that is too high is noticed in a few steps, one that is too low in all of them."""
@@ -102,6 +103,7 @@ class ThresholdExperiment:
 
     def __post_init__(self) -> None:
         EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
+        object.__setattr__(self, "memory_limit", float(self.memory_limit))
 
     def run(self, rng: np.random.Generator) -> Threshold:
         """Run one member."""
@@ -203,7 +205,18 @@ def _nearby(finite_network: FiniteNetwork, rng: np.random.Generator) -> FiniteNe
 
 
 def _grows(finite_network: FiniteNetwork, inputs: ArrayLike, labels: NDArray[np.float64], rate: float) -> bool:
-    """Tell whether the loss rises at any step, above rounding."""
-    first = train(finite_network, inputs, labels, learning_rate=rate, steps=0).final_loss
+    """Tell whether the loss rises at any step, by more than rounding of the outputs can make it rise."""
+    sweep = propagate(finite_network, inputs)
+    first = float(np.sum((sweep.outputs - labels) ** 2)) / (2 * len(labels))
     run = train(finite_network, inputs, labels, learning_rate=rate, steps=STEPS, explosion=_GROWN * first)
-    return run.exploded is not None or bool(np.any((np.diff(run.losses) > 0) & (run.losses[1:] > _FLOOR * first)))
+    noise = _ROUNDING * _size(sweep)
+    rises = np.diff(run.losses) > noise * (np.sqrt(2 * run.losses[:-1]) + noise)
+    return run.exploded is not None or bool(np.any(rises))
+
+
+def _size(sweep: Sweep) -> float:
+    """Return the root mean square of the outputs before what they have in common is subtracted, after the division."""
+    outputs = sweep.u[-1]
+    normalised = normalise_outputs(outputs.copy(), sweep.finite_network.network.output_normalization)
+    largest = float(np.sqrt(np.sum(outputs**2, axis=1).mean()))
+    return largest if normalised.deviation is None else largest / float(normalised.deviation.min())

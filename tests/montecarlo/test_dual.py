@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import oracles
 import pytest
@@ -132,3 +134,24 @@ def test_samples_that_look_alike_are_refused_before_their_digits_are_lost(output
                 mc.dual_gram(sweep)
         else:
             assert np.linalg.eigvalsh(mc.dual_gram(sweep))[0] > -1e-6 * np.trace(mc.dual_gram(sweep))
+
+
+@pytest.mark.parametrize("method", ["dense", "matrix-free"])
+@pytest.mark.parametrize("output", ["none", "mean", "batch", "layer"])
+def test_what_a_batch_has_in_common_costs_no_digits(output: str, method: str) -> None:
+    """Batch norm in the hidden layers takes out a shift of all inputs: what is left of it is rounding of the inputs."""
+    finite, inputs = finite_network(3, output, hidden="batch")
+    shifts = [mc.measure_eigenvalues(mc.propagate(finite, inputs + s), method=method) for s in (0, 1e7)]
+    expected, found = (np.array([one.mean, one.second_moment, one.largest.lower]) for one in shifts)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("biases", [-1, 2, "no", None, np.nan])
+def test_biases_are_in_or_out(biases: Any) -> None:
+    finite, inputs = finite_network(3, "none")
+    sweep = mc.propagate(finite, inputs)
+    for measure in (mc.dual_gram, mc.measure_eigenvalues, mc.measure_largest, mc.measure_last_layer):
+        with pytest.raises(mf.ParameterError, match="biases must be True or False"):
+            measure(sweep, biases=biases)
+    with pytest.raises(mf.ParameterError, match="biases must be True or False"):
+        mc.EigenvalueExperiment(finite.network, 10, 10, biases=biases)

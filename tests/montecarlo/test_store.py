@@ -305,3 +305,13 @@ def test_export_while_a_run_writes(tmp_path: Path) -> None:
         assert done.stderr == "wrote 1 networks to table.csv\n"
         store.add({"seed": 0}, 1, 1.0)
     assert (tmp_path / "table.csv").read_text() == "seed,member,value\n0,0,1.0\n"
+
+
+def test_journals_of_a_store_that_was_deleted_are_refused(tmp_path: Path) -> None:
+    """SQLite would take them for parts of the new file."""
+    path = tmp_path / "run.sqlite"
+    path.with_name("run.sqlite-wal").write_bytes(b"members")
+    with pytest.raises(mf.ParameterError, match=r"nothing is left of an old one: delete .*run\.sqlite-wal"):
+        mc.run_ensemble(EXPERIMENT, members=1, seed=0, store=path)
+    assert path.with_name("run.sqlite-wal").read_bytes() == b"members"
+    assert not path.exists()

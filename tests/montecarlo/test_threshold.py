@@ -12,7 +12,7 @@ from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo.threshold import _FLOOR, PRECISION, STEPS, _nearby, sample_trial
+from montecarlo.threshold import _ROUNDING, PRECISION, STEPS, _nearby, _size, sample_trial
 
 OUTPUTS = ("none", "mean", "batch")
 WIDTHS = (20, 40, 80, 160)
@@ -33,15 +33,15 @@ def test_the_threshold_is_2_over_lambda_max_width_by_width(output: str) -> None:
         assert abs(ratios.mean() - 1) < SIGMAS * error + OFFSET
 
 
-def first_growing(gram: Any, residual: Any) -> float:
+def first_growing(gram: Any, residual: Any, noise: float) -> float:
     """Return the smallest rate at which sum_i c_i^2 (1 - eta lambda_i)^2n rises within STEPS, by bisection."""
     eigenvalues, vectors = np.linalg.eigh(gram)
-    squares = (vectors.T @ residual.ravel()) ** 2
+    squares = (vectors.T @ residual.ravel()) ** 2 / (2 * len(residual))
     steps = np.arange(STEPS + 1)[:, None]
 
     def rises(rate: float) -> bool:
         losses = ((1 - rate * eigenvalues) ** (2 * steps) * squares).sum(axis=1)
-        return bool(np.any((np.diff(losses) > 0) & (losses[1:] > _FLOOR * losses[0])))
+        return bool(np.any(np.diff(losses) > noise * (np.sqrt(2 * losses[:-1]) + noise)))
 
     low, high = 1 / eigenvalues[-1], 3 / eigenvalues[-1]
     while high / low > 1 + 1e-9:
@@ -61,7 +61,7 @@ def test_the_offset_is_that_of_the_finite_number_of_steps(output: str) -> None:
     gram = mc.dual_gram(sweep)
     labels = mc.propagate(_nearby(student, rng), inputs).outputs
     residual = sweep.outputs - labels
-    predicted = first_growing(gram, residual)
+    predicted = first_growing(gram, residual, _ROUNDING * _size(sweep))
     rng.bit_generator.state = state
     stable, unstable = mc.measure_threshold(student, inputs, rng=rng)
     assert stable * (1 - LINEARISED) < predicted < unstable * (1 + LINEARISED)
@@ -146,3 +146,13 @@ def test_the_explosion_comes_down_to_the_threshold_as_the_width_grows() -> None:
 def test_other_activations() -> None:
     one = mc.ThresholdExperiment(TANH, 40, 30).run(np.random.default_rng(0))
     assert one.stable / (1 + OFFSET) < one.critical < one.unstable * (1 + LINEARISED)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_of_large_outputs_is_no_growth(seed: int) -> None:
+    """With samples that look alike the loss stalls far below its beginning; with large weights it begins above 1000."""
+    for depth, variance, bias in ((3, 1e-4, 1.0), (3, 100.0, 0.0), (10, 100.0, 0.0)):
+        network = mf.Network.uniform(mf.relu, depth=depth, weight_variance=variance, bias_variance=bias)
+        threshold = mc.ThresholdExperiment(network, 40, 10).run(np.random.default_rng(seed))
+        assert threshold.unstable > threshold.critical * (1 - LINEARISED)
+        assert threshold.stable < threshold.critical * (1 + OFFSET)
