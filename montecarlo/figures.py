@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from meanfield import Network, OutputNormalization
@@ -102,7 +102,7 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     axes.set_ylabel(r"standard deviation of $\tilde{q}^1_{M,st}$ about $\tilde{q}^1_{st}$")
     _mark_widths(axes, fits[0].widths)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
@@ -110,7 +110,8 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     network = rates.network
     axes.set_title(
         f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; "
-        f"{rates.members} networks at each width; bars: standard error; lines: fits",
+        f"{rates.members} networks at each width; bars: standard error; lines: fits; "
+        r"in brackets: $\sigma_w^2$, $\sigma_b^2$",
         fontsize="small",
     )
     return figure
@@ -212,7 +213,7 @@ def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:
         if last - logs[n] >= _ROOM * (logs[-1] - logs[0]):
             marked.append(widths[n])
             last = logs[n]
-    axes.set_xticks(marked)
+    axes.set_xticks(marked[::-1])
     axes.set_xticks([width for width in widths if width not in marked], minor=True)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())

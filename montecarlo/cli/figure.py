@@ -276,10 +276,10 @@ def _training_table(maps: Sequence[TrainingMap]) -> str:
                     point.width,
                     _mean([threshold.critical for threshold in thresholds], ".3g"),
                     _mean([threshold.measured for threshold in thresholds], ".3g"),
-                    _mean([threshold.ratio for threshold in thresholds], ".3f"),
+                    _mean([threshold.ratio for threshold in thresholds], ".4f"),
                     f"{surviving:.3g} .. {exploding:.3g}" if math.isfinite(exploding) else f"above {surviving:.3g}",
                     f"{point.line:.3g}",
-                    f"{np.mean([point.line / threshold.measured for threshold in thresholds]):.3g}",
+                    f"{point.line / np.mean([threshold.measured for threshold in thresholds]):.3g}",
                 )
             )
     headers = ("output", "M", "2/lambda_max", "threshold", "ratio", "explodes at", "line", "line/threshold")
@@ -299,4 +299,4 @@ _TRAINING_NOTE = """\
 threshold: the rate above which a small residual of the same networks grows, by gradient descent; within 0.5 %.
 explodes at: between which rates, divided by 2/lambda_max: all up to the first survive, and the second explodes.
 line: the theory, 2/lambda_max by Theorem 2.2, and 2/(lower bound of lambda_max) where the outputs are normalised, which
-is not the threshold: at fixed T that bound grows like M, and lambda_max does not."""
+is not the threshold: at fixed T that bound grows like M, and lambda_max far more slowly."""
