@@ -1,6 +1,6 @@
-"""Make the figures of gallery.md again, each by the command that stands above it. Run: python docs/make_gallery.py.
+"""Make gallery.md again: each figure, and each table, by the command that stands above it.
 
-What it is given goes to every command: ``python docs/make_gallery.py --workers 2``.
+Run: python docs/make_gallery.py. What it is given goes to every command: ``python docs/make_gallery.py --workers 2``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,28 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line) for block in blocks for line in block.splitlines()]
 
 
+def with_output(section: str, printed: str) -> str:
+    r"""Put what a command printed into its section, if that shows it.
+
+    Examples
+    --------
+    >>> with_output("```text\nold\n```\n", "new\n")
+    '```text\nnew\n```\n'
+    """
+    return re.sub(r"```text\n.*?```", lambda _: f"```text\n{printed.strip()}\n```", section, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Run the commands, and write the page."""
+    sections = re.split(r"(?m)^(?=## )", GALLERY.read_text())
+    for number, section in enumerate(sections):
+        for _, *words in commands(section):
+            print("+", *words, flush=True)
+            command = [sys.executable, "-m", "montecarlo", *words, *sys.argv[1:]]
+            ran = subprocess.run(command, check=True, cwd=GALLERY.parents[1], stdout=subprocess.PIPE, text=True)
+            sections[number] = with_output(section, ran.stdout)
+    GALLERY.write_text("".join(sections))
+
+
 if __name__ == "__main__":
-    for _, *words in commands(GALLERY.read_text()):
-        command = [sys.executable, "-m", "montecarlo", *words, *sys.argv[1:]]
-        print("+", *words, flush=True)
-        subprocess.run(command, check=True, cwd=GALLERY.parents[1])
+    main()

@@ -6,6 +6,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -51,12 +52,24 @@ def test_the_commands_run(words: list[str], tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([output.name, f"{output.stem}.json"])
 
 
-def test_the_program_runs_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_runs_all_of_them_and_writes_what_they_print(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "docs" / "make_gallery.py"
+    program.parent.mkdir()
+    program.write_text((DOCS / "make_gallery.py").read_text())
+    page = program.with_name("gallery.md")
+    page.write_text(PAGE)
     ran = []
-    monkeypatch.setattr("subprocess.run", lambda command, **_: ran.append(command))
-    monkeypatch.setattr(sys, "argv", ["make_gallery.py", "--workers", "2"])
-    runpy.run_path(str(DOCS / "make_gallery.py"), run_name="__main__")
-    assert [command[1:5] for command in ran] == [
-        ["-m", "montecarlo", "figure", name] for name in ("1", "s1", "2", "s2")
-    ]
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        ran.append(command)
+        return SimpleNamespace(stdout=f"printed by {command[4]}\n")
+
+    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setattr(sys, "argv", [program.name, "--workers", "2"])
+    runpy.run_path(str(program), run_name="__main__")
+    assert [command[1:5] for command in ran] == [["-m", "montecarlo", "figure", name] for name in TINY]
     assert all(command[-2:] == ["--workers", "2"] for command in ran)
+    before, _, after = PAGE.partition("```text\n")
+    assert page.read_text() == f"{before}```text\nprinted by s2\n```{after.partition('```')[2]}"

@@ -13,7 +13,11 @@ from . import precise
 
 def _tanh_slope(u: NDArray[np.float64]) -> NDArray[np.float64]:
     e = np.exp(-2 * np.abs(u))  # 1 - tanh^2 would lose the tails
-    return np.asarray(4 * e / (1 + e) ** 2)
+    square = 1 + e
+    square *= square
+    e *= 4
+    e /= square
+    return np.asarray(e)
 
 
 def _sigmoid(u: NDArray[np.float64]) -> NDArray[np.float64]:
