@@ -158,6 +158,8 @@ def run_ensembles(
     """
     members = require_integer("members", members, at_least=1)
     seed = require_integer("seed", seed, at_least=0, at_most=None)
+    if not isinstance(store, Store | None):
+        raise ParameterError("store", "an open montecarlo.Store, which several experiments can share", repr(store))
     shelves = [_Shelf()] * len(experiments)
     if store is not None:
         prints = [fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS) for experiment in experiments]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,16 @@ def test_the_numbers_of_version_1() -> None:
         *(0.10142920688331332, 0.6065656111656366),
     ]
     assert measured == pytest.approx(expected, rel=LINEAR_ALGEBRA)
+
+
+def test_several_experiments_want_an_open_store(tmp_path: Path) -> None:
+    experiments = [mc.EigenvalueExperiment(TANH, width, 10) for width in (10, 20)]
+    with pytest.raises(mf.ParameterError, match=r"store must be an open montecarlo\.Store"):
+        mc.run_ensembles(experiments, members=1, seed=0, store=str(tmp_path / "run.sqlite"))  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    twice = experiments[:1] * 2
+    with (
+        mc.Store(tmp_path / "run.sqlite") as store,
+        pytest.raises(mf.ParameterError, match="different from each other"),
+    ):
+        mc.run_ensembles(twice, members=1, seed=0, store=store)
