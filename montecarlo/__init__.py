@@ -6,6 +6,7 @@ so that comparing is field by field; the Fisher information itself is never form
 
 from meanfield import __version__
 
+from .codec import register
 from .compare import compare, compare_own_scales
 from .comparison import Comparison, Row
 from .database import StoreError
@@ -13,6 +14,7 @@ from .dual import dual_gram, gram_memory
 from .dual_operator import dual_operator
 from .eigenvalue_method import EigenvalueMethod, choose_method
 from .ensemble import Ensemble, run_ensemble, run_ensembles
+from .executors import WorkerError
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .export import table_rows, to_frame, to_xarray, write_table
 from .last_layer import last_layer_gram
@@ -56,6 +58,7 @@ __all__ = [
     "ThresholdExperiment",
     "TrainingExperiment",
     "TrainingRun",
+    "WorkerError",
     "__version__",
     "choose_method",
     "compare",
@@ -79,6 +82,7 @@ __all__ = [
     "q_form_gram",
     "q_matrix",
     "read_store",
+    "register",
     "run_ensemble",
     "run_ensembles",
     "sample_inputs",
