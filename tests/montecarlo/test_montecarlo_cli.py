@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click import ClickException
 
 from montecarlo.cli import main
+from montecarlo.cli.options import opened
 from montecarlo.paper import figure_1
+from montecarlo.store import read_store
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -147,14 +151,27 @@ def _alive(group: int) -> bool:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_in_one_line_with_its_workers(number: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "montecarlo", "figure", "1", "--full", "--workers", "2"]
+    store = tmp_path / "store.sqlite"
+    sizes = ("--widths", "20", "--members", "100000", "--workers", "2", "--store", str(store))
+    command = [sys.executable, "-m", "montecarlo", "figure", "1", *sizes]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    time.sleep(4)
+    while not (store.exists() and read_store(store)):  # until it is at work, however busy the machine is
+        assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.strip() == "montecarlo: interrupted; with --store FILE the finished networks would have been kept"
+    safe = sum(len(ensemble.members) for ensemble in read_store(store))
+    again = shlex.join(["montecarlo", *command[3:]])
+    assert err == f"montecarlo: interrupted; {safe} networks are safe in {store}; go on with: {again}\n"
     assert any(not _alive(process.pid) for _ in range(100))
+
+
+def test_an_interrupted_run_without_a_store_says_what_would_have_kept_it() -> None:
+    with pytest.raises(ClickException, match="with --store FILE the finished networks would have been kept") as error:
+        with opened(None, {}):
+            raise KeyboardInterrupt
+    assert error.value.exit_code == 130
 
 
 def test_help_teaches(montecarlo: Command) -> None:
