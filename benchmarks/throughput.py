@@ -20,9 +20,9 @@ import montecarlo as mc
 from meanfield.records import table
 
 WIDTH = SAMPLES = 200
-MEMBERS = 60
+MEMBERS = 200
 WORKERS = 2
-ROUNDS = 25
+ROUNDS = 9
 
 NETWORK = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
 EXPERIMENT = mc.EigenvalueExperiment(NETWORK.normalized(output="mean"), width=WIDTH, samples=SAMPLES)

@@ -74,14 +74,19 @@ def encode(record: object) -> str:
     Raises
     ------
     ParameterError
-        For a type that is not registered.
+        For a type that is not registered, and for what contains itself or integers of thousands of digits.
 
     Examples
     --------
     >>> encode((0.1, math.inf))
     '{"$":"tuple","items":[0.1,{"$":"float","value":"inf"}]}'
     """
-    return json.dumps(_to_json(record), allow_nan=False, separators=(",", ":"))
+    try:
+        return json.dumps(_to_json(record), allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        raise ParameterError("record", "made of numbers and parts that JSON can hold", str(error)) from None
 
 
 def decode(text: str) -> Any:

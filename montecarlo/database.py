@@ -26,12 +26,12 @@ from .codec import decode
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = int.from_bytes(b"MFMC", "big")
 """SQLite keeps this number for the application that owns a file."""
-_FORMAT = 1
+_FORMAT = 2
 """Of the tables below."""
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
-CREATE TABLE run (description TEXT NOT NULL, environment TEXT NOT NULL);
+CREATE TABLE run (description TEXT NOT NULL, environment TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE TABLE ensembles (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE);
 CREATE TABLE members (
     ensemble INTEGER NOT NULL REFERENCES ensembles,
@@ -67,15 +67,21 @@ class Contents:
     """The records by their numbers, for each fingerprint as :func:`canonical` text."""
 
 
-def canonical(data: Mapping[str, Any]) -> str:
-    """Return data ready for JSON as the one text that stands for it.
+def canonical(data: Mapping[str, Any], *, parameter: str) -> str:
+    """Return data ready for JSON as the one text that stands for it; refuse other data.
 
     Examples
     --------
-    >>> canonical({"width": 200, "seed": 0})
+    >>> canonical({"width": 200, "seed": 0}, parameter="run")
     '{"seed": 0, "width": 200}'
     """
-    return json.dumps(data, sort_keys=True, allow_nan=False)
+    expected = "a mapping ready for JSON"
+    if not isinstance(data, Mapping):
+        raise ParameterError(parameter, expected, repr(data))
+    try:
+        return json.dumps(dict(data), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ParameterError(parameter, expected, f"one that is not ({error})") from None
 
 
 def is_new(path: Path) -> bool:
@@ -102,6 +108,8 @@ def require_writable(path: Path) -> None:
     """Refuse a file, or a folder for it, that cannot be written to."""
     if not path.parent.is_dir():
         raise ParameterError("store", "in a folder that exists", path)
+    if path.is_file() and path.stat().st_nlink > 1:  # each has a lock of its own
+        raise ParameterError("store", "a file with a single name", f"{path}, which hard links give another one")
     for place in (path.parent, *([path] if path.exists() else [])):
         if not os.access(place, os.W_OK):
             raise ParameterError("store", "a file that can be written to, in a folder that can", path)
@@ -109,9 +117,11 @@ def require_writable(path: Path) -> None:
 
 def create(path: Path, run: Mapping[str, Any]) -> None:
     """Write a store without members, or nothing: it is made aside, and gets its name when it is complete."""
+    description, environment = canonical(run, parameter="run"), json.dumps(ENVIRONMENT)
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(_SCHEMA)
-        connection.execute("INSERT INTO run VALUES (?, ?)", (canonical(run), json.dumps(ENVIRONMENT)))
+        row = (description, environment, _digest(description, environment))
+        connection.execute("INSERT INTO run VALUES (?, ?, ?)", row)
         connection.commit()
         content = connection.serialize()
     path = path.resolve()
@@ -139,7 +149,7 @@ def create(path: Path, run: Mapping[str, Any]) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a store for writing."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(path.absolute())
     try:
         connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk, not on its way
@@ -157,7 +167,7 @@ def insert(connection: sqlite3.Connection, fingerprint: str, member: int, record
         connection.execute("INSERT OR IGNORE INTO ensembles (fingerprint) VALUES (?)", (fingerprint,))
         connection.execute(
             "INSERT INTO members SELECT id, ?, ?, ? FROM ensembles WHERE fingerprint = ?",
-            (member, record, _digest(fingerprint, member, record), fingerprint),
+            (member, record, _digest(fingerprint, str(member), record), fingerprint),
         )
 
 
@@ -185,22 +195,32 @@ def _read(connection: sqlite3.Connection, path: Path) -> Contents:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(" ".join(found.split()))
-        run, environment = map(json.loads, connection.execute("SELECT description, environment FROM run").fetchone())
-        rows = connection.execute(
-            "SELECT fingerprint, member, record, digest FROM ensembles JOIN members ON ensemble = id "
-            "ORDER BY id, member"
-        )
-        ensembles: dict[str, dict[int, Any]] = {}
-        for fingerprint, member, record, digest in rows:
-            if digest != _digest(fingerprint, member, record):
-                raise ValueError(f"member {member} is not what was written")
-            ensembles.setdefault(fingerprint, {})[member] = decode(record)
-        return Contents(run, environment, ensembles)
+        return Contents(*_read_run(connection), _read_ensembles(connection))
     except ParameterError:
         raise
     except (sqlite3.DatabaseError, ValueError, TypeError) as error:
         raise ParameterError("store", "undamaged", f"{path} ({error})") from error
 
 
-def _digest(fingerprint: str, member: int, record: str) -> str:
-    return hashlib.sha256(f"{fingerprint}\n{member}\n{record}".encode()).hexdigest()[:32]
+def _read_run(connection: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any]]:
+    ((description, environment, digest),) = connection.execute("SELECT description, environment, digest FROM run")
+    if digest != _digest(description, environment):
+        raise ValueError("the description of the run is not what was written")
+    return json.loads(description), json.loads(environment)
+
+
+def _read_ensembles(connection: sqlite3.Connection) -> dict[str, dict[int, Any]]:
+    rows = connection.execute(
+        "SELECT fingerprint, member, record, digest FROM members LEFT JOIN ensembles ON ensemble = id "
+        "ORDER BY id, member"
+    )
+    ensembles: dict[str, dict[int, Any]] = {}
+    for fingerprint, member, record, digest in rows:
+        if digest != _digest(fingerprint, str(member), record):
+            raise ValueError(f"member {member} is not what was written")
+        ensembles.setdefault(fingerprint, {})[member] = decode(record)
+    return ensembles
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(map(str, texts)).encode()).hexdigest()[:32]

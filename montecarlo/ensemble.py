@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from meanfield.errors import ParameterError, require_integer
+from meanfield.errors import ParameterError, require_integer, require_sequence
 
 from .blas import blas_threads
 from .executors import as_finished
 from .experiments import Experiment
 from .fingerprint import fingerprint, versions
+from .processes import Processes
 from .store import Store
 
 Record = TypeVar("Record")
@@ -108,8 +110,7 @@ def run_ensemble(
     >>> more.members[:3] == few.members == ensemble.members
     True
     """
-    members = require_integer("members", members, at_least=1)
-    seed = require_integer("seed", seed, at_least=0, at_most=None)
+    members, seed = _require([experiment], members, seed, executor, progress)
     with _opened(experiment, seed, store) as shelf:
         (ensemble,) = _run([experiment], [shelf], members=members, seed=seed, executor=executor, progress=progress)
     return ensemble
@@ -156,8 +157,8 @@ def run_ensembles(
     >>> narrow.members == mc.run_ensemble(experiments[1], members=3, seed=0).members
     True
     """
-    members = require_integer("members", members, at_least=1)
-    seed = require_integer("seed", seed, at_least=0, at_most=None)
+    experiments = require_sequence("experiments", experiments)
+    members, seed = _require(experiments, members, seed, executor, progress)
     if not isinstance(store, Store | None):
         raise ParameterError("store", "an open montecarlo.Store, which several experiments can share", repr(store))
     shelves = [_Shelf()] * len(experiments)
@@ -182,13 +183,13 @@ def _run(
     streams = np.random.SeedSequence(seed).spawn(members)
     records: list[dict[int, Record]] = [shelf.found(members) for shelf in shelves]
     missing = (
-        (_Member(which, member), (experiment, streams[member]))
+        (_Task(which, member, len(experiments) > 1), (experiment, streams[member]))
         for which, experiment in enumerate(experiments)
         for member in range(members)
         if member not in records[which]
     )
     with closing(as_finished(_run_member, missing, executor)) as finished:
-        for (which, member), record in finished:
+        for (which, member, _), record in finished:
             shelves[which].add(member, record)
             records[which][member] = record
             report()
@@ -198,14 +199,46 @@ def _run(
     )
 
 
-class _Member(NamedTuple):
-    """Whose number among the experiments, and which member."""
+class _Task(NamedTuple):
+    """Which experiment, which of its members, and whether there are other experiments."""
 
     experiment: int
     member: int
+    one_of_several: bool
 
     def __str__(self) -> str:
-        return str(self.member)
+        return f"{self.member} of experiments[{self.experiment}]" if self.one_of_several else str(self.member)
+
+
+def _require(
+    experiments: Sequence[Experiment[Any]],
+    members: int,
+    seed: int,
+    executor: Executor | None,
+    progress: Callable[[], object] | None,
+) -> tuple[int, int]:
+    """Refuse, before any work, what would stop it; return the number of members and the seed."""
+    if not experiments:
+        raise ParameterError("experiments", "at least one", experiments)
+    for experiment in experiments:
+        if isinstance(experiment, type) or not callable(getattr(experiment, "run", None)):
+            raise ParameterError("experiment", "an object with run(rng)", repr(experiment))
+    if not isinstance(executor, Executor | None):
+        raise ParameterError("executor", "a concurrent.futures.Executor, or None", repr(executor))
+    if progress is not None and not callable(progress):
+        raise ParameterError("progress", "a function without arguments, or None", repr(progress))
+    if isinstance(executor, Processes | ProcessPoolExecutor):
+        _require_pickle(experiments)
+    return require_integer("members", members, at_least=1), require_integer("seed", seed, at_least=0, at_most=None)
+
+
+def _require_pickle(experiments: Sequence[Experiment[Any]]) -> None:
+    for experiment in experiments:
+        try:
+            pickle.dumps(experiment)
+        except Exception as error:  # of any type: it is raised where the experiment says how it pickles
+            expected = "one that pickles, to run in other processes: of functions of a module, no lambdas"
+            raise ParameterError("experiment", expected, f"one that does not ({error})") from error
 
 
 def family(command: str, *kinds: type, seed: int, **common: Any) -> dict[str, Any]:

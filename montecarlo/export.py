@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from meanfield import OrderParameters, ParameterError
+from meanfield.errors import require_sequence
 
 from .codec import flatten
 from .ensemble import Ensemble
@@ -51,6 +52,7 @@ def table_rows(ensemble: AnyEnsemble) -> list[dict[str, Any]]:
     >>> bool(rows[1]["activity.cross.2"] == ensemble.members[1].activity.cross[2])
     True
     """
+    _require_ensemble(ensemble)
     rows = []
     for member, record in _members(ensemble):
         fields = flatten(record)
@@ -92,6 +94,7 @@ def to_frame(*ensembles: AnyEnsemble) -> Any:
     pandas = _require("pandas", "tables need")
     rows = []
     for ensemble in ensembles:
+        _require_ensemble(ensemble)
         described = flatten(_described(ensemble))
         first = dict.fromkeys(("seed", "member", *(name for name in _FIRST if name in described)))
         rows += [{**first, **described, **row} for row in table_rows(ensemble)]
@@ -126,6 +129,7 @@ def to_xarray(ensemble: AnyEnsemble) -> Any:
     >>> sensitivity.dims, sensitivity.shape, float(sensitivity.sel(layer=3).mean())
     (('member', 'layer'), (5, 4), 1.0)
     """
+    _require_ensemble(ensemble)
     xarray = _require("xarray", "labelled arrays need")
     members = _members(ensemble)
     coordinates: dict[str, Any] = {"member": [member for member, _ in members]}
@@ -154,6 +158,8 @@ def to_xarray(ensemble: AnyEnsemble) -> Any:
 
 def require_table(path: Path) -> None:
     """Refuse a name of a table that cannot be written; what is missing is said before any work."""
+    if not isinstance(path, Path):
+        raise ParameterError("file", "a path", repr(path))
     if path.suffix not in (".csv", ".parquet"):
         raise ParameterError("file", "a file name that ends in .csv or .parquet", path)
     if not path.parent.is_dir():
@@ -163,15 +169,15 @@ def require_table(path: Path) -> None:
         _require("pyarrow", "Parquet needs")
 
 
-def write_table(ensembles: Sequence[AnyEnsemble], path: Path) -> int:
+def write_table(ensembles: Sequence[AnyEnsemble], path: str | Path) -> int:
     """Write ensembles as one table, with the columns of :func:`to_frame`.
 
     Parameters
     ----------
     ensembles : sequence of Ensemble or StoredEnsemble
-    path : Path
-        Ending in ``.csv`` (numbers with as many digits as give back every bit) or ``.parquet``; an existing file is
-        replaced.
+    path : str or Path
+        Ending in ``.csv`` (numbers with as many digits as give back every bit; nothing stands for None and for empty
+        text) or ``.parquet``; an existing file is replaced.
 
     Returns
     -------
@@ -181,10 +187,13 @@ def write_table(ensembles: Sequence[AnyEnsemble], path: Path) -> int:
     Raises
     ------
     ParameterError
-        For another file name, and if a library is not installed.
+        For another file name, if a library is not installed, and if there is no member to write.
     """
+    path = Path(path) if isinstance(path, str) else path
     require_table(path)
-    frame = to_frame(*ensembles)
+    frame = to_frame(*require_sequence("ensembles", ensembles))
+    if frame.empty:
+        raise ParameterError("ensembles", "of at least one finished network", "none")
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
     else:
@@ -215,5 +224,10 @@ def _require(library: str, what: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != library:
             raise
-        expected = f"installed ({what} {library}: pip install 'meanfield-fim[export]')"
-        raise ParameterError(library, expected, "none") from error
+        expected = f"installed ({what} it; in a clone of the project: pip install '.[export]')"
+        raise ParameterError(library, expected, "no such module") from error
+
+
+def _require_ensemble(ensemble: AnyEnsemble) -> None:
+    if not isinstance(ensemble, Ensemble | StoredEnsemble):
+        raise ParameterError("ensemble", "an Ensemble or a StoredEnsemble", repr(ensemble))

@@ -52,8 +52,14 @@ def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str
     """
     if not dataclasses.is_dataclass(experiment) or isinstance(experiment, type):
         raise ParameterError("experiment", "a dataclass, whose fields tell it apart, to be stored", repr(experiment))
+    try:
+        described = describe(experiment)
+    except RecursionError:
+        raise ParameterError(
+            "experiment", "made of parts that do not contain each other, to be stored", "a loop"
+        ) from None
     return {
-        "experiment": describe(experiment),
+        "experiment": described,
         **versions(type(experiment)),
         "seed": seed,
         "blas_threads": blas_threads,

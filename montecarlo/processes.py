@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from meanfield.errors import require_integer
 
@@ -64,7 +64,8 @@ class Processes(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
         """Run a function that pickles in one of the processes."""
-        return super().submit(self._run, fn, *args, **kwargs)
+        # here, so that no worker waits for it
+        return super().submit(self._run, pickle.dumps((fn, args, kwargs)))
 
     def terminate(self) -> None:
         """End the processes at once, with what they are doing; what has not started is cancelled."""
@@ -78,9 +79,8 @@ class Processes(ThreadPoolExecutor):
             self.terminate()
         super().__exit__(kind, error, where)
 
-    def _run(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
+    def _run(self, call: bytes) -> Any:
         """Run a function in the process of this thread."""
-        call = pickle.dumps((fn, args, kwargs))
         if not hasattr(self._own, "worker"):
             self._own.worker = _Worker(self._line, self._blas_threads)
         try:
@@ -92,7 +92,7 @@ class Processes(ThreadPoolExecutor):
         succeeded, result = pickle.loads(answer)
         if not succeeded:
             raise result
-        return cast(Result, result)
+        return result
 
 
 class _Worker:

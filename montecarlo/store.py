@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from meanfield import ParameterError
+from meanfield.errors import require_integer
 
 from .codec import encode
 from .database import (
@@ -36,6 +38,9 @@ Record = TypeVar("Record")
 _NUMBERS = ("numpy", "scipy", "machine")
 """What of the environment the members' last digits depend on."""
 
+_PATIENCE = 2.0
+"""Seconds in which a run that begins or ends has its journals in order."""
+
 
 @dataclass(frozen=True)
 class StoredEnsemble(Generic[Record]):
@@ -47,9 +52,10 @@ class StoredEnsemble(Generic[Record]):
     """By their numbers, in increasing order."""
 
     @property
-    def seed(self) -> int:
-        """Of the ensemble."""
-        return int(self.fingerprint["seed"])
+    def seed(self) -> int | None:
+        """Of the ensemble; None where a fingerprint of one's own has none."""
+        seed: int | None = self.fingerprint.get("seed")
+        return seed
 
 
 class Store:
@@ -71,8 +77,8 @@ class Store:
     Raises
     ------
     ParameterError
-        If the file is not a store, is damaged, belongs to a different run, or if another run is writing to it; it is
-        left as it is, byte for byte.
+        If the file is not a store, is damaged, has several names (hard links), belongs to a different run, or if
+        another run is writing to it; it is left as it is, byte for byte.
     StoreError
         If it cannot be created or opened, as on a full disk.
 
@@ -105,21 +111,24 @@ class Store:
     """How many members were read instead of being run again."""
 
     def __init__(self, path: str | os.PathLike[str], *, run: Mapping[str, Any] | None = None) -> None:
-        self.path = Path(path)
-        self._lock = _lock(self.path)
-        require_writable(self.path)
+        self.path = _path(path)
+        asked = json.loads(canonical({} if run is None else run, parameter="run"))
         try:
-            if not self._lock.acquire():
-                raise ParameterError("store", "a file that no other run is writing to", self.path)
-        except OSError as error:
+            self._lock = _lock(self.path)
+            require_writable(self.path)
+            free = self._lock.acquire()
+        except OSError as error:  # a name that is too long, a disk that is full or has no locks
             raise StoreError(f"{self.path} could not be locked ({error})") from error
+        if not free:
+            expected = "a file that no other run is writing to (it can be read and exported meanwhile)"
+            raise ParameterError("store", expected, self.path)
         try:
             if is_new(self.path):
-                create(self.path, run or {})
+                create(self.path, asked)
             contents = read_copy(self.path)
-            _require_run(self.path, contents, json.loads(canonical(run or {})))
+            _require_run(self.path, contents, asked)
             self._ensembles = contents.ensembles
-            self._connection = connect(self.path)
+            self._connection: sqlite3.Connection | None = connect(self.path)
         except BaseException:
             self._lock.release()
             raise
@@ -133,33 +142,42 @@ class Store:
         self.close()
 
     def __len__(self) -> int:
-        count: int = self._connection.execute("SELECT count(*) FROM members").fetchone()[0]
+        count: int = self._opened.execute("SELECT count(*) FROM members").fetchone()[0]
         return count  # of those on the disk: an interrupt may have come before the last was noted here
 
     def close(self) -> None:
         """Leave one file, and let others write."""
         try:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
         finally:
             self._lock.release()
 
+    @property
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.path} was closed: open a new Store")
+        return self._connection
+
     def members(self, fingerprint: Mapping[str, Any]) -> dict[int, Any]:
         """Return the members of an ensemble that are there, by their numbers."""
-        return dict(self._ensembles.get(canonical(fingerprint), {}))
+        return dict(self._ensembles.get(canonical(fingerprint, parameter="fingerprint"), {}))
 
     def add(self, fingerprint: Mapping[str, Any], member: int, record: object) -> None:
-        """Write a member; when this returns it is safe.
+        """Write a member, of a number from 0 to 2^63 - 1; when this returns it is safe.
 
         Raises
         ------
         ParameterError
-            For a record of a type that is not registered.
+            For another number, a fingerprint that is not ready for JSON, or a record of a type that is not registered.
         StoreError
-            If it could not be written.
+            If it could not be written: it is there already, the disk is full, or the store was closed.
         """
-        text, key = encode(record), canonical(fingerprint)
+        member = require_integer("member", member, at_least=0, at_most=2**63 - 1)
+        text, key = encode(record), canonical(fingerprint, parameter="fingerprint")
         try:
-            insert(self._connection, key, member, text)
+            insert(self._opened, key, member, text)
         except sqlite3.Error as error:
             raise StoreError(
                 f"member {member} was lost: {self.path} could not be written ({error}). The {len(self)} networks that "
@@ -185,22 +203,34 @@ def read_store(path: str | os.PathLike[str]) -> tuple[StoredEnsemble[Any], ...]:
     ParameterError
         If the file is not a store, or damaged; it is left as it is.
     """
-    path = Path(path)
-    if not path.exists():
+    path = _path(path)
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise StoreError(f"{path} could not be read ({error})") from error
+    if not exists:
         raise ParameterError("store", "a file that exists", path)
     ensembles = _contents(path).ensembles
     return tuple(StoredEnsemble(json.loads(key), members) for key, members in ensembles.items())
 
 
 def _contents(path: Path) -> Contents:
-    lock = _lock(path)
-    if not lock.is_held():
+    lock, end = _lock(path), time.monotonic() + _PATIENCE
+    while True:
+        writer = lock.is_held()
         try:
-            return read_copy(path)
+            # beside a writer through SQLite alone: closing a copied file would take away this process's locks on it
+            return read_beside(path) if writer else read_copy(path)
         except ParameterError:
-            if not lock.is_held():  # else a run has begun to write while the copy was made
+            if not (writer or lock.is_held()) or time.monotonic() >= end:
                 raise
-    return read_beside(path)  # through SQLite alone: closing the file here would take away this process's locks on it
+        time.sleep(0.02)  # a run begins or ends at this moment
+
+
+def _path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path) or not str(path):
+        raise ParameterError("store", "the name of a file", repr(path))
+    return Path(path)
 
 
 def _lock(path: Path) -> Lock:

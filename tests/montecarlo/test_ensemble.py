@@ -114,6 +114,32 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
         mc.run_ensemble(EXPERIMENT, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"experiments": []}, "experiments must be at least one"),
+        ({"experiments": EXPERIMENT}, "experiments must be a sequence"),
+        ({"experiments": None}, "experiments must be a sequence, got None"),
+        ({"experiments": [None]}, r"experiment must be an object with run\(rng\), got None"),
+        ({"experiments": [mc.EigenvalueExperiment]}, r"experiment must be an object with run\(rng\)"),
+        ({"executor": "a"}, r"executor must be a concurrent\.futures\.Executor, or None, got 'a'"),
+        ({"progress": "a"}, "progress must be a function without arguments, or None, got 'a'"),
+    ],
+)
+def test_wrong_objects(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(mf.ParameterError, match=message):
+        mc.run_ensembles(**{"experiments": [EXPERIMENT], "members": 1, "seed": 0, **arguments})
+
+
+def test_experiments_that_do_not_pickle_are_refused_before_any_work() -> None:
+    network = mf.Network.uniform(mf.Activation("own", lambda u: u, slope=np.ones_like), depth=2, weight_variance=1.0)
+    experiment = mc.EigenvalueExperiment(network, 10, 5)
+    with mc.Processes(1) as processes, pytest.raises(mf.ParameterError, match="experiment must be one that pickles"):
+        mc.run_ensemble(experiment, members=2, seed=0, executor=processes)
+    with ThreadPoolExecutor(1) as threads:
+        assert len(mc.run_ensemble(experiment, members=2, seed=0, executor=threads).members) == 2
+
+
 def test_bad_experiments() -> None:
     with pytest.raises(mf.ParameterError, match="samples must be an integer >= 2, got 1"):
         mc.EigenvalueExperiment(TANH.normalized(output="mean"), width=10, samples=1)

@@ -123,14 +123,16 @@ def test_numbers_of_an_xarray(store: Path) -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(mf.ParameterError, match=r"labelled arrays need xarray: pip install 'meanfield-fim\[export\]'"):
+    with pytest.raises(
+        mf.ParameterError, match=r"xarray must be installed \(labelled arrays need it; .*'\.\[export\]'"
+    ):
         mc.to_xarray(ORDER)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     if "pandas" in sys.modules:
-        with pytest.raises(mf.ParameterError, match=r"Parquet needs pyarrow: pip install 'meanfield-fim\[export\]'"):
+        with pytest.raises(mf.ParameterError, match=r"pyarrow must be installed \(Parquet needs it; .*'\.\[export\]'"):
             mc.write_table([ORDER], tmp_path / "a.parquet")
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(mf.ParameterError, match=r"tables need pandas: pip install 'meanfield-fim\[export\]'"):
+    with pytest.raises(mf.ParameterError, match=r"pandas must be installed \(tables need it; .*'\.\[export\]'"):
         mc.to_frame(ORDER)
 
 
@@ -140,3 +142,16 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_bad_files_are_refused(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(mf.ParameterError, match=message):
         mc.write_table([ORDER], tmp_path / name)
+
+
+def test_what_is_no_ensemble_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    for refused in (mc.table_rows, mc.to_frame, mc.to_xarray):
+        with pytest.raises(mf.ParameterError, match="ensemble must be an Ensemble or a StoredEnsemble, got None"):
+            refused(None)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match="file must be a path, got 3"):
+        mc.write_table([ORDER], 3)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match="ensembles must be of at least one finished network"):
+        mc.write_table([], str(tmp_path / "a.csv"))
+    assert not list(tmp_path.iterdir())
+    assert mc.write_table([ORDER], str(tmp_path / "a.csv")) == 3

@@ -51,7 +51,7 @@ for kill in range({kills}):
     before, end = stores.stored(path), time.monotonic() + 10
     while kill % 2 and stores.stored(path) == before and time.monotonic() < end:
         time.sleep(0.002)  # every other time until it is at work, however busy the machine is
-    time.sleep(rng.uniform(0, 0.02 if kill % 2 else 0.15))
+    time.sleep(rng.uniform(0, 0.02 if kill % 2 else 0.05))
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     print(stores.stored(path), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sqlite3
@@ -12,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from stores import EXPERIMENT, MEMBERS, UNDISTURBED, files, python, run
+from stores import EXPERIMENT, MEMBERS, UNDISTURBED, files, python, run, stored
 
 import meanfield as mf
 import montecarlo as mc
@@ -216,6 +218,15 @@ def _digit(path: Path) -> None:
     path.write_bytes(data[:at] + (b"1" if data[at : at + 1] != b"1" else b"2") + data[at + 1 :])
 
 
+def _execute(statement: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        run(path)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement)
+
+    return damage
+
+
 def _with_journal(path: Path) -> None:
     """Damaged, and with its members in the journal, as after a kill."""
     with mc.Store(path) as store:
@@ -232,12 +243,17 @@ def _with_journal(path: Path) -> None:
         (_text, "which is no SQLite file"),
         (lambda path: path.write_bytes(b"x"), "which is no SQLite file"),
         (_foreign, "an SQLite file of another program"),
-        (_newer, "of format 1, which this version writes, got .* of format 99"),
+        (_newer, "of format 2, which this version writes, got .* of format 99"),
         (_truncated, "undamaged"),
         (_header_only, "undamaged"),
         (_overwritten, "undamaged"),
         (_with_journal, "undamaged"),
         (_digit, r"undamaged, got .* \(member \d is not what was written\)"),
+        (_execute("UPDATE run SET description = '[]'"), "the description of the run is not what was written"),
+        (_execute("UPDATE run SET environment = 'null'"), "the description of the run is not what was written"),
+        (_execute("DELETE FROM run"), "undamaged"),
+        (_execute("DELETE FROM ensembles"), r"undamaged, got .* \(member 0 is not what was written\)"),
+        (_execute("UPDATE members SET member = 'a' WHERE member = 3"), r"undamaged, got .* \(member a is not"),
         (Path.mkdir, "which is not a file"),
     ],
 )
@@ -278,6 +294,72 @@ def test_an_empty_file_and_a_new_one_become_stores(tmp_path: Path) -> None:
         assert run(tmp_path / name).members == UNDISTURBED
 
 
+def test_two_names_of_a_file_are_refused(filled: Path) -> None:
+    """Each would have a lock of its own."""
+    other = filled.with_name("other.sqlite")
+    os.link(filled, other)
+    for name in (filled, other):
+        with pytest.raises(mf.ParameterError, match="a file with a single name"):
+            run(name)
+        assert len(mc.read_store(name)[0].members) == MEMBERS
+
+
+@pytest.mark.parametrize("member", [True, -1, 1.5, 2**63, "1", None])
+def test_bad_numbers_of_members_are_refused(member: Any, tmp_path: Path) -> None:
+    with mc.Store(tmp_path / "run.sqlite") as store:
+        store.add({"seed": 0}, 2**63 - 1, 1.0)
+        with pytest.raises(mf.ParameterError, match="member must be an integer >= 0"):
+            store.add({"seed": 0}, member, 1.0)
+    (ensemble,) = mc.read_store(tmp_path / "run.sqlite")
+    assert ensemble.members == {2**63 - 1: 1.0}
+
+
+def test_what_is_not_ready_for_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    loop: list[Any] = []
+    loop.append(loop)
+    for run_of in (3, {"a": math.nan}, {"a": path}, {"a": 10**5000}, {"a": loop}):
+        with pytest.raises(mf.ParameterError, match="run must be a mapping ready for JSON"):
+            mc.Store(path, run=run_of)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    with mc.Store(path) as store:
+        with pytest.raises(mf.ParameterError, match="fingerprint must be a mapping ready for JSON"):
+            store.add({"a": path}, 0, 1.0)
+        for record in (loop, 10**5000):
+            with pytest.raises(mf.ParameterError, match="record must be made of numbers and parts"):
+                store.add({}, 0, record)
+        store.add({}, 0, 1.0)
+    assert mc.read_store(path)[0].seed is None
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    with mc.Store(tmp_path / "run.sqlite") as store:
+        store.add({}, 0, 1.0)
+    store.close()
+    with pytest.raises(mc.StoreError, match="was closed: open a new Store"):
+        store.add({}, 1, 1.0)
+    assert store.members({}) == {0: 1.0}
+
+
+@pytest.mark.parametrize("path", [3, b"a", "a\0b", "", None, True])
+def test_what_is_no_name_of_a_file_is_refused(path: Any) -> None:
+    for refused in (mc.Store, mc.read_store):
+        with pytest.raises(mf.ParameterError, match="store must be the name of a file"):
+            refused(path)
+
+
+def test_names_of_any_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(Path(":memory:")).members == UNDISTURBED
+    assert stored(Path(":memory:")) == MEMBERS
+    assert files(tmp_path).keys() == {":memory:"}
+    for name in ("a" * 253, "a" * 300):  # it, or that of its lock, is too long
+        with pytest.raises(mc.StoreError, match="too long"):
+            run(Path(name))
+    with pytest.raises(mc.StoreError, match="too long"):
+        mc.read_store("a" * 300)
+
+
 def test_bad_places_are_refused(tmp_path: Path) -> None:
     with pytest.raises(mf.ParameterError, match="store must be in a folder that exists"):
         run(tmp_path / "no" / "run.sqlite")
@@ -294,6 +376,18 @@ def test_what_is_read_only_is_refused_and_can_be_read(filled: Path) -> None:
         assert tuple(mc.read_store(filled)[0].members.values()) == UNDISTURBED
     finally:
         filled.parent.chmod(0o755)
+
+
+def test_a_reader_never_meets_a_run_half_way(tmp_path: Path) -> None:
+    """While runs begin, write a member, and end."""
+    code = "for n in range(40):\n with mc.Store('run.sqlite') as store: store.add({'seed': 0}, n, 1.0)"
+    writer = subprocess.Popen(python(f"import montecarlo as mc\n{code}"), cwd=tmp_path)
+    counts = []
+    while writer.poll() is None:
+        counts.append(stored(tmp_path / "run.sqlite"))
+    assert writer.returncode == 0
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 10
 
 
 def test_export_while_a_run_writes(tmp_path: Path) -> None:
