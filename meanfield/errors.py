@@ -88,6 +88,13 @@ def require_integer(parameter: str, value: SupportsIndex, *, at_least: int, at_m
     return number
 
 
+def require_instance(parameter: str, value: Item, kind: type) -> Item:
+    """Return an object of a class, or of one derived from it, as it is."""
+    if not isinstance(value, kind):
+        raise ParameterError(parameter, f"a {kind.__name__}", repr(value))
+    return value
+
+
 def require_boolean(parameter: str, value: object) -> bool:
     """Return True or False, as it is."""
     if not isinstance(value, bool | np.bool_):

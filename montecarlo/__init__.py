@@ -23,7 +23,7 @@ from .order_parameters import measure_deviations, measure_order_parameters, meas
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
 from .processes import Processes
-from .propagate import Sweep, propagate
+from .propagate import ForwardSweep, Sweep, forward, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
@@ -40,6 +40,7 @@ __all__ = [
     "EigenvalueMethod",
     "Ensemble",
     "FiniteNetwork",
+    "ForwardSweep",
     "LastLayerExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",
@@ -66,6 +67,7 @@ __all__ = [
     "dual_gram",
     "dual_operator",
     "fit_rate",
+    "forward",
     "gram_memory",
     "last_layer_gram",
     "measure_deviations",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
 
 from meanfield import HiddenNormalization, ParameterError
-from meanfield.errors import require_boolean, require_number
+from meanfield.errors import require_boolean, require_instance, require_number
 
 from .normalize import Normalised, normalise_outputs, require_digits
 from .propagate import Sweep
@@ -50,6 +52,18 @@ def require_memory(needed: float, memory_limit: float, *, advice: str = "") -> N
         raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
 
 
+def require_range(trace: float, sweep: Sweep) -> None:
+    """Raise ArithmeticError if F* overflows or vanishes in the precision of its sweep, given its trace."""
+    if not math.isfinite(trace):
+        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
+    precision = np.finfo(sweep.outputs.dtype)
+    least = sweep.outputs.size * float(precision.tiny / precision.eps)
+    if trace < least and any(h.any() and delta.any() for h, delta in zip(sweep.h, sweep.delta, strict=True)):
+        raise ArithmeticError(
+            f"products of gradients vanish in {sweep.outputs.dtype}: the network or its inputs are too small"
+        )
+
+
 def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> NDArray[np.float64]:
     """Return F*, the Gram matrix of the gradients of all outputs at all samples, divided by T.
 
@@ -83,8 +97,8 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     ParameterError
         If that would take more memory than the limit; nothing is allocated before.
     ArithmeticError
-        If a gradient overflows, or if the samples look so alike that too few digits are left after a normalisation of
-        the outputs.
+        If a gradient overflows, if products of gradients vanish in the precision of the sweep, or if the samples look
+        so alike that too few digits are left after a normalisation of the outputs.
 
     Notes
     -----
@@ -101,15 +115,14 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     >>> mc.dual_gram(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     array([[23.]])
     """
-    samples, outputs = sweep.outputs.shape
+    samples, outputs = require_instance("sweep", sweep, Sweep).outputs.shape
     network = sweep.finite_network.network
     needed = gram_memory(
         outputs=outputs, samples=samples, hidden=network.hidden_normalization, dtype=sweep.outputs.dtype
     )
     require_memory(needed, memory_limit)
     gram = _upper_gram(sweep, require_boolean("biases", biases))
-    if not np.isfinite(np.trace(gram)):  # no entry is larger than those on the diagonal
-        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
+    require_range(float(np.trace(gram, dtype=np.float64)), sweep)  # no entry is larger than those on the diagonal
     _fill_lower(gram)
     gram = gram.T  # symmetric by now: the same matrix, in C order
     project_both_sides(gram, normalise_outputs(sweep.u[-1], network.output_normalization))

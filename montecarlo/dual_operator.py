@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from meanfield import HiddenNormalization, Network
-from meanfield.errors import require_boolean
+from meanfield.errors import require_boolean, require_instance
 
 from .lanczos import VECTORS
 from .normalize import Normalised, normalise_outputs
@@ -59,7 +59,7 @@ def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     >>> dual_operator(sweep) @ [2.0]
     array([46.])
     """
-    choice = sweep.finite_network.network.output_normalization
+    choice = require_instance("sweep", sweep, Sweep).finite_network.network.output_normalization
     return _symmetric(partial(_apply, _signals(sweep, biases), sweep, normalise_outputs(sweep.u[-1], choice)), sweep)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from meanfield import HiddenNormalization, Network
+from meanfield.errors import require_instance
 
+from .dual import require_range
 from .dual_operator import plain_dual_operator
 from .normalize import SAMPLES, Normalised, normalise_outputs, require_digits
 from .propagate import Sweep
@@ -57,20 +59,22 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     >>> dual_moments(sweep)
     (23.0, 529.0)
     """
-    samples, outputs = sweep.outputs.shape
+    samples, outputs = require_instance("sweep", sweep, Sweep).outputs.shape
     network = sweep.finite_network.network
     of_outputs = normalise_outputs(sweep.u[-1], network.output_normalization)
     across_samples = of_outputs.axis == SAMPLES
-    if across_samples and of_outputs.deviation is not None and samples == 2:
-        return 0.0, 0.0  # as in Normalised.adjoint
+    if across_samples and of_outputs.is_constant:
+        return 0.0, 0.0  # not to rounding, but exactly: the outputs do not depend on the parameters
     columns = _projected_columns(sweep, of_outputs, biases) if across_samples else None
     step = _samples_of_tile(outputs, samples, network.hidden_normalization)
     parts = [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
-    before = trace = squares = 0.0
+    before = whole = trace = squares = 0.0
     for left, right in combinations_with_replacement(parts, 2):
         tile = _tile(sweep, left, right, biases)
         if left == right:
-            before += float(np.sum(np.einsum("ksks->sk", tile) * _part(of_outputs, left).weights))
+            diagonal = np.einsum("ksks->sk", tile)
+            whole += float(np.sum(diagonal, dtype=np.float64))
+            before += float(np.sum(diagonal * _part(of_outputs, left).weights))
         if columns is not None:
             _project(tile, *columns, left, right)
         else:
@@ -80,8 +84,7 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
             trace += float(np.einsum("ksks->", tile, dtype=np.float64))
         squares += (1 if left == right else 2) * sum_of_squares(tile)
         del tile  # or it is there beside the next
-    if not np.isfinite(before):
-        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
+    require_range(whole, sweep)
     require_digits(trace, before, of_outputs)
     return trace, squares
 

@@ -7,20 +7,20 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import DTypeLike
 
-from meanfield import Network
-from meanfield.errors import require_choice
+from meanfield import Network, ParameterError
+from meanfield.errors import require_choice, require_instance, require_integer, require_number
 
 from .dual import MEMORY_LIMIT, gram_memory, require_memory
 from .dual_operator import operator_memory
 from .dual_tiles import tiles_memory
-from .propagate import sweep_memory
+from .propagate import require_precision, sweep_memory
 
 
 class EigenvalueMethod(StrEnum):
     """How the eigenvalues of the dual Gram are measured."""
 
     AUTO = "auto"
-    """DENSE if it fits into the memory, or takes no more of it than MATRIX_FREE, which is used otherwise."""
+    """DENSE where the Gram fits into the memory limit, or is no larger than what MATRIX_FREE needs; else that."""
     DENSE = "dense"
     """The C T x C T Gram is formed."""
     MATRIX_FREE = "matrix-free"
@@ -35,22 +35,21 @@ def eigenvalue_memory(
     method: EigenvalueMethod | str,
     dtype: DTypeLike = np.float64,
 ) -> float:
-    """Return how many GiB :func:`measure_eigenvalues` takes besides the sweep.
+    """Return how many GiB :func:`measure_eigenvalues` takes besides the sweep, with or without the Gram.
 
     Examples
     --------
     >>> import meanfield as mf
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=10)
-    >>> [round(eigenvalue_memory(network, width=1000, samples=10_000, method=way), 2) for way in EigenvalueMethod]
-    [0.22, 81.96, 0.22]
+    >>> [round(eigenvalue_memory(network, width=1000, samples=10_000, method=m), 2) for m in ("dense", "matrix-free")]
+    [81.96, 0.22]
     """
     if method == EigenvalueMethod.DENSE:
         hidden = network.hidden_normalization
         return gram_memory(outputs=network.outputs, samples=samples, hidden=hidden, dtype=dtype)
-    free = max(f(network, width, samples, dtype=dtype) for f in (operator_memory, tiles_memory))
-    if method == EigenvalueMethod.MATRIX_FREE:
-        return free
-    return min(free, eigenvalue_memory(network, width=width, samples=samples, method="dense", dtype=dtype))
+    if method != EigenvalueMethod.MATRIX_FREE:
+        raise ParameterError("method", "dense or matrix-free: choose_method tells what 'auto' does", repr(str(method)))
+    return max(memory(network, width, samples, dtype=dtype) for memory in (operator_memory, tiles_memory))
 
 
 def choose_method(
@@ -82,7 +81,7 @@ def choose_method(
     Raises
     ------
     ParameterError
-        If that does not fit into the memory; it says what would need less.
+        For a parameter out of range, and if that does not fit into the memory; it says what would need less.
 
     Examples
     --------
@@ -91,7 +90,10 @@ def choose_method(
     >>> [str(choose_method(network, width=1000, samples=samples)) for samples in (1000, 10_000)]
     ['dense', 'matrix-free']
     """
-    method = require_choice("method", method, EigenvalueMethod)
+    require_instance("network", network, Network)
+    require_integer("samples", samples, at_least=1)
+    dtype, method = require_precision(dtype), require_choice("method", method, EigenvalueMethod)
+    memory_limit = require_number("memory_limit", memory_limit, above=0)
     dense, free = EigenvalueMethod.DENSE, EigenvalueMethod.MATRIX_FREE
 
     def needed(method: EigenvalueMethod, dtype: DTypeLike = dtype) -> float:

@@ -13,8 +13,6 @@ from meanfield import (
     HiddenNormalization,
     Network,
     OrderParameters,
-    OutputNormalization,
-    ParameterError,
 )
 from meanfield.errors import require_boolean, require_choice, require_integer
 
@@ -22,7 +20,7 @@ from .dual import MEMORY_LIMIT, gram_memory, require_memory
 from .eigenvalue_method import EigenvalueMethod, choose_method, eigenvalue_memory
 from .last_layer import require_plain_outputs
 from .network import sample_inputs, sample_network
-from .normalize import require_normalisable
+from .normalize import require_problem
 from .order_parameters import measure_order_parameters
 from .propagate import Sweep, propagate, require_precision, sweep_memory
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
@@ -50,12 +48,7 @@ class _Member:
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.network, Network):
-            raise ParameterError("network", "a meanfield.Network", repr(self.network))
-        widths = self.network.widths(self.width)
-        # one sample has nothing left after mean subtraction
-        least = 2 if self.network.output_normalization is OutputNormalization.MEAN else 1
-        require_normalisable(self.network, widths, require_integer("samples", self.samples, at_least=least))
+        require_problem(self.network, self.width, self.samples)
         object.__setattr__(self, "dtype", require_precision(self.dtype).name)
         require_boolean("biases", getattr(self, "biases", True))
         self._require()

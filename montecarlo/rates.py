@@ -15,8 +15,8 @@ from meanfield.records import table
 
 from .dual import MEMORY_LIMIT, require_memory
 from .ensemble import run_ensemble
-from .experiments import OrderParameterExperiment
 from .network import sample_inputs, sample_network
+from .normalize import require_problem
 from .order_parameters import measure_deviations
 from .power_law import RateFit, fit_rate, require_widths
 from .propagate import propagate, sweep_memory
@@ -68,7 +68,7 @@ class DeviationExperiment:
     """Of infinite width; it travels with the experiment, so that it is computed once."""
 
     def __post_init__(self) -> None:
-        OrderParameterExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)
+        require_problem(self.network, self.width, require_integer("samples", self.samples, at_least=2))
         products = 3 * 8 * self.network.outputs * self.samples**2 / 2**30
         require_memory(sweep_memory(self.network, self.width, self.samples) + products, self.memory_limit)
         object.__setattr__(self, "theory", infinite_width(self.network, samples=self.samples))

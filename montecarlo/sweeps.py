@@ -15,13 +15,13 @@ from meanfield import Network, ParameterError
 from meanfield.errors import require_integer, require_number, require_sequence
 
 from .codec import register
-from .dual import MEMORY_LIMIT
+from .dual import MEMORY_LIMIT, require_memory
 from .ensemble import Ensemble, run_ensembles
-from .experiments import EigenvalueExperiment
-from .propagate import propagate
+from .normalize import require_problem
+from .propagate import forward
 from .store import Store
 from .threshold import Threshold, ThresholdExperiment, sample_trial
-from .training import EXPLOSION, train
+from .training import EXPLOSION, train, training_memory
 
 
 @register
@@ -87,7 +87,8 @@ class TrainingExperiment:
     memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
 
     def __post_init__(self) -> None:
-        EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
+        require_problem(self.network, self.width, self.samples)
+        require_memory(training_memory(self.network, self.width, self.samples), self.memory_limit)
         object.__setattr__(self, "learning_rate", require_number("learning_rate", self.learning_rate, above=0))
         require_integer("steps", self.steps, at_least=1)
         object.__setattr__(self, "explosion", require_number("explosion", self.explosion, above=0))
@@ -95,7 +96,7 @@ class TrainingExperiment:
     def run(self, rng: np.random.Generator) -> TrainingLoss:
         """Run one member."""
         student, teacher, inputs = sample_trial(self.network, self.width, self.samples, rng)
-        labels = propagate(teacher, inputs).outputs
+        labels = forward(teacher, inputs).outputs
         run = train(
             student, inputs, labels, learning_rate=self.learning_rate, steps=self.steps, explosion=self.explosion
         )

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meanfield import Network
-from meanfield.errors import require_number
+from meanfield.errors import require_instance, require_number
 
 from .codec import register
-from .dual import MEMORY_LIMIT
-from .experiments import EigenvalueExperiment
+from .dual import MEMORY_LIMIT, require_memory
+from .eigenvalue_method import EigenvalueMethod, choose_method
 from .network import FiniteNetwork, sample_inputs, sample_network
-from .normalize import normalise_outputs
-from .propagate import Sweep, propagate
+from .normalize import require_problem
+from .propagate import ForwardSweep, forward, propagate
 from .spectrum import measure_largest
-from .training import train
+from .training import train, training_memory
 
 PRECISION = 1.01
 """The ratio of the two rates between which a threshold is measured."""
@@ -99,16 +99,22 @@ class ThresholdExperiment:
     width: int
     samples: int
     _: KW_ONLY
-    memory_limit: float = MEMORY_LIMIT  # decides how lambda_max is measured
+    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
+    solver: EigenvalueMethod = field(init=False)
+    """How lambda_max is measured: with the dual Gram if it fits."""
 
     def __post_init__(self) -> None:
-        EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
-        object.__setattr__(self, "memory_limit", float(self.memory_limit))
+        require_problem(self.network, self.width, self.samples)
+        require_memory(training_memory(self.network, self.width, self.samples), self.memory_limit)
+        solver = choose_method(
+            self.network, width=self.width, samples=self.samples, memory_limit=self.memory_limit, with_sweep=True
+        )
+        object.__setattr__(self, "solver", solver)
 
     def run(self, rng: np.random.Generator) -> Threshold:
         """Run one member."""
         student, _, inputs = sample_trial(self.network, self.width, self.samples, rng)
-        largest = measure_largest(propagate(student, inputs), memory_limit=self.memory_limit)
+        largest = measure_largest(propagate(student, inputs), memory_limit=self.memory_limit, method=self.solver)
         return Threshold(largest, *measure_threshold(student, inputs, rng=rng))
 
 
@@ -176,18 +182,27 @@ def measure_threshold(
     True
     """
     rate = require_number("start", start, above=0)
-    labels = propagate(_nearby(finite_network, rng), inputs).outputs
-    if not np.any(labels - propagate(finite_network, inputs).outputs):
+    require_instance("rng", rng, np.random.Generator)
+    here = forward(finite_network, inputs)
+    labels = forward(_nearby(finite_network, rng), inputs).outputs
+    if not np.any(labels - here.outputs):
         raise ArithmeticError("the outputs do not depend on the parameters: there is no threshold")
-    factor = 0.5 if _grows(finite_network, inputs, labels, rate) else 2.0
-    while _grows(finite_network, inputs, labels, rate * factor) == (factor < 1):
-        rate *= factor
+
+    def grows(rate: float) -> bool:
         if not 1e-30 < rate < 1e30:
             raise ArithmeticError("no threshold between learning rates of 1e-30 and 1e30")
-    stable, unstable = sorted((rate, rate * factor))
+        return _grows(finite_network, inputs, labels, rate, here)
+
+    stable = unstable = rate
+    if grows(rate):
+        while grows(stable := unstable / 2):
+            unstable = stable
+    else:
+        while not grows(unstable := 2 * stable):
+            stable = unstable
     while unstable / stable > PRECISION:
         middle = math.sqrt(stable * unstable)
-        if _grows(finite_network, inputs, labels, middle):
+        if grows(middle):
             unstable = middle
         else:
             stable = middle
@@ -204,19 +219,18 @@ def _nearby(finite_network: FiniteNetwork, rng: np.random.Generator) -> FiniteNe
     return FiniteNetwork(finite_network.network, map(moved, finite_network.weights), map(moved, finite_network.biases))
 
 
-def _grows(finite_network: FiniteNetwork, inputs: ArrayLike, labels: NDArray[np.float64], rate: float) -> bool:
+def _grows(
+    finite_network: FiniteNetwork, inputs: ArrayLike, labels: NDArray[np.float64], rate: float, here: ForwardSweep
+) -> bool:
     """Tell whether the loss rises at any step, by more than rounding of the outputs can make it rise."""
-    sweep = propagate(finite_network, inputs)
-    first = float(np.sum((sweep.outputs - labels) ** 2)) / (2 * len(labels))
+    first = float(np.sum((here.outputs - labels) ** 2)) / (2 * len(labels))
     run = train(finite_network, inputs, labels, learning_rate=rate, steps=STEPS, explosion=_GROWN * first)
-    noise = _ROUNDING * _size(sweep)
+    noise = _ROUNDING * _size(here)
     rises = np.diff(run.losses) > noise * (np.sqrt(2 * run.losses[:-1]) + noise)
     return run.exploded is not None or bool(np.any(rises))
 
 
-def _size(sweep: Sweep) -> float:
+def _size(here: ForwardSweep) -> float:
     """Return the root mean square of the outputs before what they have in common is subtracted, after the division."""
-    outputs = sweep.u[-1]
-    normalised = normalise_outputs(outputs.copy(), sweep.finite_network.network.output_normalization)
-    largest = float(np.sqrt(np.sum(outputs**2, axis=1).mean()))
-    return largest if normalised.deviation is None else largest / float(normalised.deviation.min())
+    largest, deviation = float(np.sqrt(np.sum(here.u[-1] ** 2, axis=1).mean())), here.normalised[-1].deviation
+    return largest if deviation is None else largest / float(deviation.min())

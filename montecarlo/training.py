@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import blas
 
-from meanfield import ParameterError
+from meanfield import HiddenNormalization, Network, ParameterError
 from meanfield.errors import require_integer, require_number
 
 from .network import FiniteNetwork
 from .normalize import Normalised, normalise_hidden, normalise_outputs
-from .propagate import require_inputs
+from .propagate import require_inputs, require_real
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def train(
         Where the descent begins, with any normalisation; it is not changed.
     inputs : array of shape (T, M_0)
     labels : array of shape (T, C)
-        y; finite. Only with labels of the same family, such as ``propagate(teacher, inputs).outputs``, can the loss
+        y; finite. Only with labels of the same family, such as ``forward(teacher, inputs).outputs``, can the loss
         reach zero: mean subtraction or batch normalisation of the outputs cannot fit labels that are not so normalised.
     learning_rate : float
         eta > 0.
@@ -106,11 +106,9 @@ def train(
     steps = require_integer("steps", steps, at_least=0)
     explosion = require_number("explosion", explosion, above=0)
     x = np.ascontiguousarray(require_inputs(finite_network, inputs))
-    y = np.asarray(labels, dtype=np.float64)
+    y = require_real("labels", labels)
     if y.shape != (len(x), finite_network.network.outputs):
         raise ParameterError("labels", f"of shape {(len(x), finite_network.network.outputs)}", y.shape)
-    if not np.isfinite(y).all():
-        raise ParameterError("labels", "finite", "inf or nan")
 
     descent = _Descent(finite_network, x)
     losses: list[float] = []
@@ -128,11 +126,30 @@ def train(
     return TrainingRun(learning_rate, np.array(losses), None, descent.finite_network())
 
 
+def training_memory(network: Network, width: int, samples: int) -> float:
+    """Return how many GiB :func:`train` takes, with student, teacher and inputs, to about a tenth.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> [round(training_memory(network.normalized(hidden=hidden), 1000, 1000), 3) for hidden in ("none", "batch")]
+    [0.119, 0.149]
+    """
+    first, *hidden, outputs = network.widths(width)
+    per_sample = first + (first + 1) + 3 * sum(hidden) + 6 * outputs  # inputs; h, u, gradients
+    if network.hidden_normalization is not HiddenNormalization.NONE:
+        per_sample += sum(hidden) + 2 * max(hidden)
+    networks = 4  # student, teacher, what is trained, and what is returned
+    return 8 * (networks * network.parameters(width) + samples * per_sample) / 2**30
+
+
 class _Descent:
     """The parameters on their way, with what one forward sweep leaves for the gradient.
 
-    Every layer's biases are one more column of its weights, and its inputs have a column of ones: one product serves
-    both, forward and in the gradient.
+    It is :func:`propagate` in arrays that are used again in every step: allocating them would take longer than what is
+    done with them. Every layer's biases are one more column of its weights, and its inputs have a column of ones: one
+    product serves both, forward and in the gradient.
     """
 
     def __init__(self, finite_network: FiniteNetwork, inputs: Array) -> None:

@@ -61,7 +61,7 @@ def test_the_offset_is_that_of_the_finite_number_of_steps(output: str) -> None:
     gram = mc.dual_gram(sweep)
     labels = mc.propagate(_nearby(student, rng), inputs).outputs
     residual = sweep.outputs - labels
-    predicted = first_growing(gram, residual, _ROUNDING * _size(sweep))
+    predicted = first_growing(gram, residual, _ROUNDING * _size(mc.forward(student, inputs)))
     rng.bit_generator.state = state
     stable, unstable = mc.measure_threshold(student, inputs, rng=rng)
     assert stable * (1 - LINEARISED) < predicted < unstable * (1 + LINEARISED)
