@@ -91,7 +91,8 @@ def require_integer(parameter: str, value: SupportsIndex, *, at_least: int, at_m
 def require_instance(parameter: str, value: Item, kind: type) -> Item:
     """Return an object of a class, or of one derived from it, as it is."""
     if not isinstance(value, kind):
-        raise ParameterError(parameter, f"a {kind.__name__}", repr(value))
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise ParameterError(parameter, f"{article} {kind.__name__}", repr(value))
     return value
 
 

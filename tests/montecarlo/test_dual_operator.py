@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import oracles
@@ -321,3 +323,43 @@ def test_without_the_gram_memory_grows_with_the_samples_not_their_square() -> No
     for memory in (operator_memory, tiles_memory):
         assert memory(network, 500, 40_000) < 2.2 * memory(network, 500, 20_000)
     assert mc.gram_memory(outputs=10, samples=40_000) > 1000
+
+
+def test_nothing_is_left_of_one_sample_by_either_method() -> None:
+    sweep = member(TANH.normalized(output="mean"), samples=1)
+    for method in ("dense", "matrix-free"):
+        measured = mc.measure_eigenvalues(sweep, method=method)
+        assert (measured.mean, measured.second_moment, measured.prediction) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("dtype", "small"), [("float32", 1e-24), ("float64", 1e-170)])
+def test_products_that_vanish_in_their_precision_are_refused(dtype: str, small: float) -> None:
+    rng = np.random.default_rng(0)
+    finite = mc.sample_network(RELU, width=30, rng=rng)
+    sweep = mc.propagate(finite, small * mc.sample_inputs(RELU, width=30, samples=10, rng=rng), dtype=dtype)
+    for method in ("dense", "matrix-free"):
+        for measure in (mc.measure_eigenvalues, mc.measure_largest):
+            with pytest.raises(ArithmeticError, match=f"products of gradients vanish in {dtype}"):
+                measure(sweep, biases=False, method=method)
+            measure(sweep, method=method)  # of the biases they are 1
+
+
+def test_wrong_objects_are_refused() -> None:
+    measures: list[Any] = [mc.dual_gram, mc.dual_operator, dual_moments, mc.measure_eigenvalues, mc.measure_largest]
+    for refused in (*measures, mc.measure_last_layer, mc.measure_eigenspace):
+        with pytest.raises(mf.ParameterError, match="sweep must be a Sweep, got None"):
+            refused(None)
+    with pytest.raises(mf.ParameterError, match="ensemble must be an Ensemble, got None"):
+        mc.precision_error(None)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match="network must be a Network, got None"):
+        mc.choose_method(None, width=10, samples=10)  # type: ignore[arg-type]
+    arguments: list[tuple[dict[str, Any], str]] = [
+        *(({"samples": samples}, "samples must be an integer >= 1") for samples in (0, -1, math.nan, True, 1.5)),
+        *(({"memory_limit": limit}, "memory_limit must be a finite number > 0") for limit in (None, "a", 0)),
+        ({"dtype": "half a"}, "dtype must be float64 or float32, got half a"),
+    ]
+    for given, message in arguments:
+        with pytest.raises(mf.ParameterError, match=message):
+            mc.choose_method(TANH, **{"width": 10, "samples": 10, **given})
+    with pytest.raises(mf.ParameterError, match="method must be dense or matrix-free"):
+        eigenvalue_memory(TANH, width=10, samples=10, method="auto")

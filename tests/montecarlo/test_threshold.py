@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS
 
 import meanfield as mf
 import montecarlo as mc
+from montecarlo.fingerprint import fingerprint
 from montecarlo.threshold import _ROUNDING, PRECISION, STEPS, _nearby, _size, sample_trial
 
 OUTPUTS = ("none", "mean", "batch")
@@ -156,3 +158,22 @@ def test_rounding_of_large_outputs_is_no_growth(seed: int) -> None:
         threshold = mc.ThresholdExperiment(network, 40, 10).run(np.random.default_rng(seed))
         assert threshold.unstable > threshold.critical * (1 - LINEARISED)
         assert threshold.stable < threshold.critical * (1 + OFFSET)
+
+
+def test_the_memory_limit_decides_how_lambda_max_is_measured_and_nothing_else() -> None:
+    network = replace(RELU_BIASED, outputs=4)
+    dense, same, free = (mc.ThresholdExperiment(network, 20, 700, memory_limit=limit) for limit in (8, 8.0, 0.06))
+    assert (dense.solver, free.solver) == ("dense", "matrix-free")
+    assert dense == same != free
+    first, second = (fingerprint(one, seed=0, blas_threads=1) for one in (dense, same))
+    assert first == second
+    with pytest.raises(mf.ParameterError, match="memory_limit must be at least"):
+        mc.ThresholdExperiment(network, 20, 700, memory_limit=1e-4)
+
+
+def test_wrong_objects_are_refused() -> None:
+    student, _, inputs = sample_trial(RELU_BIASED, 8, 4, np.random.default_rng(0))
+    with pytest.raises(mf.ParameterError, match="rng must be a Generator, got None"):
+        mc.measure_threshold(student, inputs, rng=None)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match="finite_network must be a FiniteNetwork"):
+        mc.measure_threshold(None, inputs, rng=np.random.default_rng(0))  # type: ignore[arg-type]
