@@ -22,7 +22,7 @@ import montecarlo as mc
 from meanfield import ParameterError
 from montecarlo import figures
 from montecarlo.cli.commands import montecarlo
-from montecarlo.cli.figure import _FULL_WIDTHS
+from montecarlo.cli.training_figures import _FULL_WIDTHS
 from montecarlo.paper import FIGURE_2, FIGURE_2_OUTPUTS, TrainingMap, TrainingPoint, figure_2, figure_2_plan
 from montecarlo.sweeps import LearningRateSweep
 
@@ -131,7 +131,6 @@ def test_the_commands(name: str, extra: tuple[str, ...], tmp_path: Path) -> None
     ("arguments", "parameter"),
     [
         (("2", "--learning-rates", "1,x"), "learning_rates"),
-        (("2", "--learning-rates", "2,1"), "learning_rates"),
         (("2", "--learning-rates", "0"), "learning_rates"),
         (("2", "--samples", "5"), "samples"),
         (("2", "--steps", "0"), "steps"),
