@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from click import ClickException
 
 from montecarlo.cli import main
 from montecarlo.cli.options import opened, read_rates, read_widths
+from montecarlo.experiments import EigenvalueExperiment
 from montecarlo.paper import figure_1
 from montecarlo.store import read_store
 
@@ -79,6 +81,25 @@ def test_figure_1(montecarlo: Command, tmp_path: Path) -> None:
     point = curves[0]["points"][1]
     assert point["width"] == 40
     assert len(point["ensemble"]["members"]) == 3
+
+
+def test_no_estimate_of_the_time_left_begins_with_the_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def run(experiment: EigenvalueExperiment, rng: np.random.Generator) -> Any:
+        begun.append(experiment.width)
+        return measured(experiment, rng)
+
+    measured = EigenvalueExperiment.run
+    monkeypatch.setattr(EigenvalueExperiment, "run", run)
+    curves = figure_1(widths=[10, 30, 20], members=2, seed=0)
+    assert begun == 4 * [30, 30, 20, 20, 10, 10]
+    assert [[point.width for point in curve.points] for curve in curves] == 4 * [[10, 30, 20]]
+    assert all(
+        point.ensemble.experiment == EigenvalueExperiment(curve.network, point.width, point.width)
+        for curve in curves
+        for point in curve.points
+    )
 
 
 def test_the_drawn_figure_holds_the_data() -> None:
