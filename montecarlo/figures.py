@@ -110,7 +110,8 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     rates = curves[0].rates
     network = rates.network
     axes.set_title(
-        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; {rates.members} networks at each width\n"
+        f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; "
+        f"{rates.members} networks at each width\n"
         r"bars: standard error; lines: fits; in brackets: $\sigma_w^2$, $\sigma_b^2$",
         fontsize="small",
     )
