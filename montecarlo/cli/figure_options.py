@@ -78,6 +78,6 @@ def _drawing() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        message = "figures need the extra 'plot': pip install 'meanfield-fim[plot]'"
+        message = "figures need the extra 'plot' (in a clone of the project: pip install '.[plot]')"
         raise click.ClickException(message) from error
     return figures

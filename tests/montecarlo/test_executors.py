@@ -699,7 +699,7 @@ def test_a_scheduler_without_the_extra(montecarlo: Command, monkeypatch: pytest.
     with _without("distributed", monkeypatch):
         code, _, err = montecarlo("--scheduler", "tcp://127.0.0.1:1")
     assert code == 1
-    assert "pip install 'meanfield-fim[cluster]'" in err
+    assert "pip install '.[cluster]'" in err
     assert err.count("\n") == 1
 
 
