@@ -17,8 +17,8 @@ from .propagate import Sweep
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
 
-_TILE = 64
-"""Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
+_COLUMNS = 64
+"""How many are handled together: 64 columns of 1000 doubles are half a megabyte."""
 
 SLAB = 2**20
 """Entries of the gradients that are formed together with batch normalisation in the hidden layers."""
@@ -158,30 +158,30 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
     samples, outputs = sweep.outputs.shape
     constant = 1 / samples if biases else 0.0
     dtype = sweep.outputs.dtype
-    signal, overlap = (np.empty((samples, samples), dtype=dtype, order="F") for _ in range(2))
+    kernel, overlap = (np.empty((samples, samples), dtype=dtype, order="F") for _ in range(2))
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
-    _square(sweep.h[-1], signal, scale=1 / samples, constant=constant)
+    _square(sweep.h[-1], kernel, scale=1 / samples, constant=constant)
     if outputs == 1:
-        gram, signal = signal, np.empty_like(signal)
+        gram, kernel = kernel, np.empty_like(kernel)
     else:
         # numpy.zeros asks for no large pages, and the first pass over it would take twice as long
         gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
-            gram[rows, rows] = signal
+            gram[rows, rows] = kernel
     for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
         if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
             gram = _add_all_samples(gram, delta, h)
             continue
-        _square(h, signal, scale=1 / samples, constant=constant)
+        _square(h, kernel, scale=1 / samples, constant=constant)
         if outputs > 1:  # blocks beside the diagonal need all of it
-            _fill_lower(signal)
+            _fill_lower(kernel)
         # one block at a time, which needs no second matrix of this size and is multiplied while it is at hand
         for right, columns in enumerate(_blocks(outputs, samples)):
             for left, rows in enumerate(_blocks(right, samples)):
                 _product(delta[left], delta[right], overlap)
-                _accumulate(gram[rows, columns], overlap, signal)
+                _accumulate(gram[rows, columns], overlap, kernel)
             _square(delta[right], overlap)
-            _accumulate(gram[columns, columns], overlap, signal, upper=True)
+            _accumulate(gram[columns, columns], overlap, kernel, upper=True)
     return gram
 
 
@@ -207,18 +207,18 @@ def _product(x: NDArray[np.float64], y: NDArray[np.float64], into: NDArray[np.fl
 
 
 def _accumulate(
-    block: NDArray[np.float64], overlap: NDArray[np.float64], signal: NDArray[np.float64], *, upper: bool = False
+    block: NDArray[np.float64], overlap: NDArray[np.float64], kernel: NDArray[np.float64], *, upper: bool = False
 ) -> None:
-    """Add ``overlap * signal`` to a T x T block, or to its upper triangle; ``overlap`` is used up.
+    """Add ``overlap * kernel`` to a T x T block, or to its upper triangle; ``overlap`` is used up.
 
     This costs memory traffic, not arithmetic: it goes a few columns at a time, which stay in the cache, and leaves out
     the lower triangle.
     """
-    for start in range(0, len(block), _TILE):
-        columns = slice(start, start + _TILE)
-        rows = slice(start + _TILE if upper else None)
+    for start in range(0, len(block), _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        rows = slice(start + _COLUMNS if upper else None)
         part = overlap[rows, columns]
-        part *= signal[rows, columns]
+        part *= kernel[rows, columns]
         block[rows, columns] += part
 
 
@@ -243,9 +243,9 @@ def _add_all_samples(
 
 def _fill_lower(matrix: NDArray[np.float64]) -> None:
     """Copy the upper triangle onto the lower one, in tiles that fit the cache."""
-    below = np.tri(_TILE, k=-1, dtype=bool)
-    for start in range(0, len(matrix), _TILE):
-        tile = slice(start, start + _TILE)
+    below = np.tri(_COLUMNS, k=-1, dtype=bool)
+    for start in range(0, len(matrix), _COLUMNS):
+        tile = slice(start, start + _COLUMNS)
         matrix[tile, :start] = matrix[:start, tile].T
         diagonal = matrix[tile, tile]
         np.copyto(diagonal, diagonal.T.copy(), where=below[: len(diagonal), : len(diagonal)])

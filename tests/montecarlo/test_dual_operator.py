@@ -51,7 +51,7 @@ def mixed(hidden: str, output: str, outputs: int) -> mf.Network:
 def test_operator_and_tiles_against_the_gram(
     hidden: str, output: str, outputs: int, biases: bool, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dual_tiles, "_TILE", 13)  # several tiles, the last of them smaller
+    monkeypatch.setattr(dual_tiles, "_ROWS", 13)  # several tiles, the last of them smaller
     sweep = member(mixed(hidden, output, 3 if output == "layer" else outputs), samples=samples)
     gram = mc.dual_gram(sweep, biases=biases)
     operator = mc.dual_operator(sweep, biases=biases)
