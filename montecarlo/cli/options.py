@@ -22,6 +22,7 @@ from meanfield.errors import ParameterError, require_integer, require_number
 
 from ..database import read_copy
 from ..ensemble import BLAS_THREADS
+from ..executors import WorkerError
 from ..processes import Processes
 from ..store import Store, read_store
 
@@ -157,7 +158,13 @@ def _cluster(address: str) -> Iterator[Executor]:
     with distributed.Client(address, set_as_default=False) as client:
         if not client.scheduler_info()["workers"]:
             click.echo(f"the scheduler at {address} has no workers yet: waiting for them", err=True)
-        yield client.get_executor()
+        try:
+            yield client.get_executor()
+        except WorkerError:
+            if client.status == "running":
+                raise
+            message = f"the scheduler at {address} is gone; with --store FILE, the finished networks are kept"
+            raise click.ClickException(message) from None
 
 
 @contextmanager

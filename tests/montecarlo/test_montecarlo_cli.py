@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import pytest
 from click import ClickException
 
 from montecarlo.cli import main
-from montecarlo.cli.options import opened, read_rates, read_widths
+from montecarlo.cli.options import RunOptions, opened, read_rates, read_widths
+from montecarlo.ensemble import run_ensemble
 from montecarlo.experiments import EigenvalueExperiment
-from montecarlo.paper import figure_1
+from montecarlo.paper import FIGURE_1, figure_1
+from montecarlo.rates import DeviationExperiment, measure_rates
 from montecarlo.store import read_store
 
 Command = Callable[..., tuple[int, str, str]]
@@ -222,6 +224,48 @@ def test_the_page_of_the_paper(montecarlo: Command, tmp_path: Path) -> None:
     assert (code, out) == (0, "")
     assert page.read_text().startswith("# The paper, statement by statement\n\nMade by `montecarlo paper --width 80 ")
     assert [path.name for path in tmp_path.iterdir()] == ["paper.md"]
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """Provide the address of a scheduler with one worker, both in this process."""
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "protocol": "tcp://"}
+    with distributed.LocalCluster(**options, dashboard_address=":0", silence_logs=50) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_cluster_gives_the_same_numbers(montecarlo: Command, scheduler: str) -> None:
+    arguments = ("compare", "--width", "20", "--members", "3", "--json")
+    here = montecarlo(*arguments, "--workers", "1")
+    assert here[0] == 0
+    assert montecarlo(*arguments, "--scheduler", scheduler) == here
+
+
+def test_a_cluster_that_is_gone_is_one_line(scheduler: str) -> None:
+    experiment = EigenvalueExperiment(FIGURE_1["relu (2, 0)"], 10, 10)
+
+    def run() -> None:
+        with RunOptions(0, None, scheduler, None).running({}, 3) as how:
+            how["executor"]._client.close()
+            run_ensemble(experiment, members=3, seed=0, **how)
+
+    with pytest.raises(ClickException, match=f"the scheduler at {scheduler} is gone; with --store FILE"):
+        run()
+
+
+def test_the_largest_networks_are_begun_first_for_the_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def run(experiment: DeviationExperiment, rng: np.random.Generator) -> Any:
+        begun.append(experiment.width)
+        return measured(experiment, rng)
+
+    measured = DeviationExperiment.run
+    monkeypatch.setattr(DeviationExperiment, "run", run)
+    rates = measure_rates(FIGURE_1["relu (2, 0)"], widths=[10, 20], samples=3, members=2, seed=0)
+    assert begun == [20, 20, 10, 10]
+    assert list(rates["qtilde^1_st"].widths) == [10, 20]
 
 
 def _alive(group: int) -> bool:
