@@ -24,7 +24,7 @@ from ..database import read_copy
 from ..ensemble import BLAS_THREADS
 from ..executors import WorkerError
 from ..processes import Processes
-from ..store import Store, read_store
+from ..store import Store
 
 CONNECT = 5.0
 """How many seconds a scheduler has to answer."""
@@ -176,26 +176,17 @@ def opened(path: Path | None, study: Mapping[str, Any]) -> Iterator[Store | None
         except KeyboardInterrupt:
             raise _Interrupted("interrupted; with --store FILE the finished networks would have been kept") from None
         return
-    with _kept_if_begun(path), _store(path, study) as store:
+    new = not path.exists()
+    with _store(path, study) as store:
         try:
             yield store
         except KeyboardInterrupt:
             again = shlex.join(["montecarlo", *sys.argv[1:]])
             raise _Interrupted(f"interrupted; {len(store)} networks are safe in {path}; go on with: {again}") from None
-
-
-@contextmanager
-def _kept_if_begun(path: Path) -> Iterator[None]:
-    """Leave no new file of a command that fails before its first network: the next may be of another study."""
-    new = not path.exists()
-    try:
-        yield
-    except _Interrupted:
-        raise
-    except Exception:
-        if new and path.exists() and not read_store(path):
-            path.unlink()
-        raise
+        except Exception:
+            if new and not len(store):
+                path.resolve().unlink()  # refused before its first network; while it is locked, so that it is ours
+            raise
 
 
 def _store(path: Path, study: Mapping[str, Any]) -> Store:
