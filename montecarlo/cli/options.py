@@ -185,8 +185,14 @@ def opened(path: Path | None, study: Mapping[str, Any]) -> Iterator[Store | None
             raise _Interrupted(f"interrupted; {len(store)} networks are safe in {path}; go on with: {again}") from None
         except Exception:
             if new and not len(store):
-                path.resolve().unlink()  # refused before its first network; while it is locked, so that it is ours
+                _remove(path.resolve())  # refused before its first network; while it is locked, so that it is ours
             raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a store with SQLite's journals, which closing would leave behind where the file is gone."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _store(path: Path, study: Mapping[str, Any]) -> Store:
