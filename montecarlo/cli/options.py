@@ -192,7 +192,8 @@ def opened(path: Path | None, study: Mapping[str, Any]) -> Iterator[Store | None
 def _remove(path: Path) -> None:
     """Remove a store with SQLite's journals, which closing would leave behind where the file is gone."""
     for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows keeps files that are open
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _store(path: Path, study: Mapping[str, Any]) -> Store:
