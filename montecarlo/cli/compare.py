@@ -145,17 +145,22 @@ def compare_command(
 
 
 def _theory(experiment: Any, **choice: Any) -> Any:
-    """Return the theory; where it does not apply, the error names functions, and here are the commands."""
+    """Return the theory; where it does not apply, the error names functions, which have other names here."""
     try:
         return theory_of(experiment, **choice)
     except AssumptionError as error:
-        raise type(error)(f"{error}. {_INSTEAD}") from None
+        message = str(error)
+        for function, option in _OPTIONS.items():
+            message = message.replace(function, option)
+        raise type(error)(message) from None
 
 
-_INSTEAD = (
-    "From the shell, --of order-parameters compares what mf.propagate gives, and --of last-layer what "
-    "mf.last_layer_statistics does"
-)
+_OPTIONS = {
+    "mf.propagate": "--of order-parameters",
+    "mf.last_layer_statistics": "--of last-layer",
+    "mf.dual_block": "in Python mf.dual_block",
+}
+"""What functions are called on the command line, where errors of the theory recommend them."""
 
 
 def _rests_on(theory: Any) -> str:

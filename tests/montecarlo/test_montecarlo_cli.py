@@ -19,6 +19,7 @@ from click import ClickException
 
 from montecarlo.cli import main
 from montecarlo.cli.options import RunOptions, opened, read_rates, read_widths
+from montecarlo.database import StoreError
 from montecarlo.ensemble import run_ensemble
 from montecarlo.experiments import EigenvalueExperiment
 from montecarlo.paper import FIGURE_1, figure_1
@@ -146,7 +147,12 @@ def test_the_drawn_figure_holds_the_data() -> None:
         (("rates", "--widths", "20"), 2, "'--widths': it must be at least 2 different integers >= 2"),
         (("figure", "2", "--learning-rates", "1,0"), 2, "'--learning-rates': it must be numbers > 0 separated by"),
         (("figure", "2", "--widths", "1000000"), 2, "the memory limit must be at least the 1.49e+04 GiB that this"),
-        (("compare", "--activation", "tanh"), 1, "From the shell, --of order-parameters"),
+        (("compare", "--activation", "tanh"), 1, "the order parameters (--of order-parameters)"),
+        (
+            ("compare", "--activation", "tanh", "--hidden-normalization", "batch"),
+            1,
+            "--of last-layer gives the largest eigenvalue of the last layer's block",
+        ),
     ],
 )
 def test_errors_are_one_line_that_names_the_option(
@@ -192,6 +198,31 @@ def test_a_refused_command_leaves_the_store_of_another_run(montecarlo: Command, 
     before = store.read_bytes()
     assert montecarlo(*arguments, "--samples", "1")[0] == 2
     assert store.read_bytes() == before
+
+
+def test_a_store_is_kept_from_its_first_network_on_and_its_error_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also on a full disk, where nothing can be copied to look at the file."""
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    store = tmp_path / "run.sqlite"
+
+    def run(members: int) -> None:
+        with opened(store, {"command": "rates"}) as shelf:
+            assert shelf is not None
+            for member in range(members):
+                shelf.add({"seed": 0}, member, 1.0)
+            monkeypatch.setattr("shutil.copyfile", full)
+            raise StoreError("the disk is full")
+
+    for members in (0, 1):
+        with pytest.raises(StoreError, match="the disk is full"):
+            run(members)
+        assert store.exists() is (members > 0)
+        monkeypatch.undo()
 
 
 def test_a_store_of_another_command_is_refused_by_its_name(montecarlo: Command, tmp_path: Path) -> None:
