@@ -105,7 +105,7 @@ def choose_method(
     less = []
     if method is dense and needed(free) < needed(dense):
         less.append(f"method matrix-free: {needed(free):.3g} GiB")
-    if np.dtype(dtype) == np.float64:
+    if needed(method, np.float32) < needed(method):
         less.append(f"dtype float32: {needed(method, np.float32):.3g} GiB")
     require_memory(needed(method), memory_limit, advice=f" ({', '.join(less)})" if less else "")
     return method

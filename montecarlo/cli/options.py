@@ -176,21 +176,24 @@ def opened(path: Path | None, study: Mapping[str, Any]) -> Iterator[Store | None
         except KeyboardInterrupt:
             raise _Interrupted("interrupted; with --store FILE the finished networks would have been kept") from None
         return
-    new, empty = not path.exists(), False
-    try:
-        with _store(path, study) as store:
-            try:
-                yield store
-            except KeyboardInterrupt:
-                again = shlex.join(["montecarlo", *sys.argv[1:]])
-                safe = f"{len(store)} networks are safe in {path}"
-                raise _Interrupted(f"interrupted; {safe}; go on with: {again}") from None
-            except Exception:
-                empty = not len(store)
-                raise
-    finally:
-        if new and empty:  # of a command that failed before its first network: the next may be of another study
-            path.unlink()
+    new = not path.exists()
+    with _store(path, study) as store:
+        try:
+            yield store
+        except KeyboardInterrupt:
+            again = shlex.join(["montecarlo", *sys.argv[1:]])
+            raise _Interrupted(f"interrupted; {len(store)} networks are safe in {path}; go on with: {again}") from None
+        except Exception:
+            if new and not len(store):
+                _remove(path.resolve())  # refused before its first network; while it is locked, so that it is ours
+            raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a store with SQLite's journals, which closing would leave behind where the file is gone."""
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(PermissionError):  # Windows keeps files that are open
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _store(path: Path, study: Mapping[str, Any]) -> Store:
