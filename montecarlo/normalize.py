@@ -148,14 +148,16 @@ def standardise(x: NDArray[np.float64], axis: int, *, what: str = "layer") -> No
     return Normalised(centred / deviation, axis, deviation)
 
 
-def normalise_hidden(u: NDArray[np.float64], choice: HiddenNormalization, *, layer: int) -> Normalised:
-    """Normalise the pre-activations u^l of a hidden layer, of shape (T, M_l).
+def normalise(u: NDArray[np.float64], network: Network, *, layer: int) -> Normalised:
+    """Normalise the pre-activations u^l of a layer, of shape (T, M_l): of a hidden one, or for l = L the outputs.
 
-    Equations: (20), (24)
+    Equations: (13), (15), (20), (24)
     """
-    if choice is HiddenNormalization.NONE:
+    if layer == network.depth:
+        return normalise_outputs(u, network.output_normalization)
+    if network.hidden_normalization is HiddenNormalization.NONE:
         return Normalised(u)
-    axis = SAMPLES if choice is HiddenNormalization.BATCH else UNITS
+    axis = SAMPLES if network.hidden_normalization is HiddenNormalization.BATCH else UNITS
     return standardise(u, axis, what=f"the pre-activation of layer {layer}")
 
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from meanfield import HiddenNormalization, Network, ParameterError
+from meanfield import HiddenNormalization, Network
 
+from .forward import Arrays, forward
 from .network import FiniteNetwork
-from .normalize import normalise_hidden, normalise_outputs, require_normalisable
-
-Arrays = tuple[NDArray[np.float64], ...]
-
-_PRECISIONS = ("float64", "float32")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,23 +91,13 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
     >>> sweep.outputs.ravel(), sweep.delta[0].ravel()
     (array([ 7., 13.]), array([3., 3.]))
     """
-    network = finite_network.network
-    h = require_inputs(finite_network, inputs, dtype=dtype)
-    precision = h.dtype
-
-    activities, preactivations, normalised = [h], [], []
-    for layer, (w, b) in enumerate(zip(finite_network.weights, finite_network.biases, strict=True)):
-        preactivations.append(activities[layer] @ w.T.astype(precision, copy=False) + b.astype(precision, copy=False))
-        if layer < network.depth - 1:
-            normalised.append(
-                normalise_hidden(preactivations[layer], network.hidden_normalization, layer=layer + 1),
-            )
-            activities.append(network.activations[layer](normalised[layer].values).astype(precision, copy=False))
-
+    ahead = forward(finite_network, inputs, dtype=dtype)
+    network, precision = finite_network.network, ahead.outputs.dtype
     batch = network.hidden_normalization is HiddenNormalization.BATCH
-    deltas = [_delta_of_outputs(len(h), network.outputs, batch).astype(precision, copy=False)]
+    deltas = [_delta_of_outputs(len(ahead.outputs), network.outputs, batch).astype(precision, copy=False)]
     for layer in reversed(range(network.depth - 1)):
-        slope = network.activations[layer].slope(normalised[layer].values).astype(precision, copy=False)
+        normalised = ahead.normalised[layer]
+        slope = network.activations[layer].slope(normalised.values).astype(precision, copy=False)
         weights = finite_network.weights[layer + 1].astype(precision, copy=False)
         # In the last layer delta is the identity, the same for every sample
         if layer == network.depth - 2:
@@ -121,43 +106,8 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
         else:
             delta = deltas[0] @ weights
             delta *= slope
-        deltas.insert(0, normalised[layer].adjoint(delta))
-
-    outputs = normalise_outputs(preactivations[-1], network.output_normalization).values
-    return Sweep(finite_network, outputs, tuple(activities), tuple(preactivations), tuple(deltas))
-
-
-def require_precision(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return float64, or what stands for it: float32.
-
-    Examples
-    --------
-    >>> require_precision("float16")
-    Traceback (most recent call last):
-    meanfield.errors.ParameterError: dtype must be float64 or float32, got float16
-    """
-    try:
-        precision = np.dtype(dtype)
-    except TypeError:
-        precision = None
-    if precision is None or precision.name not in _PRECISIONS:
-        raise ParameterError("dtype", " or ".join(_PRECISIONS), dtype if precision is None else precision.name)
-    return precision
-
-
-def require_inputs(
-    finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64
-) -> NDArray[np.float64]:
-    """Return the inputs as an array of shape (T, M_0), or raise ParameterError, before any work."""
-    if np.iscomplexobj(inputs):
-        raise ParameterError("inputs", "real", "complex numbers")
-    h: NDArray[np.float64] = np.asarray(inputs, dtype=require_precision(dtype))
-    if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
-        raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
-    if not np.isfinite(h).all():
-        raise ParameterError("inputs", "finite", "inf or nan")
-    require_normalisable(finite_network.network, finite_network.widths, len(h))
-    return h
+        deltas.insert(0, normalised.adjoint(delta))
+    return Sweep(finite_network, ahead.outputs, ahead.h, ahead.u, tuple(deltas))
 
 
 def sweep_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:

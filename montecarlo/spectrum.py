@@ -33,9 +33,6 @@ from .propagate import Sweep
 _DENSE = 200
 """Up to this size the dense eigensolver is faster than Lanczos iterations."""
 
-_MANY_OUTPUTS, _MANY_ROWS = 8, 3200
-"""From so many outputs and rows of the Gram on, lambda_max alone takes less time without the Gram."""
-
 
 def measure_eigenvalues(
     sweep: Sweep,
@@ -105,7 +102,7 @@ def measure_largest(
     Parameters
     ----------
     sweep, biases, memory_limit, method
-        As for :func:`measure_eigenvalues`; "auto" forms the Gram if it fits, unless C >= 8 and C T >= 3200.
+        As for :func:`measure_eigenvalues`; for many outputs "auto" forms no Gram: see :func:`choose_method`.
 
     Returns
     -------
@@ -125,10 +122,7 @@ def measure_largest(
     >>> measure_largest(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     23.0
     """
-    many = sweep.outputs.shape[1] >= _MANY_OUTPUTS and sweep.outputs.size >= _MANY_ROWS
-    if method == EigenvalueMethod.AUTO and many:
-        method = EigenvalueMethod.MATRIX_FREE
-    if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
+    if _method_for(sweep, method, memory_limit, with_moments=False) is EigenvalueMethod.DENSE:
         return largest_eigenvalue(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
     largest = largest_eigenvalue(dual_operator(sweep, biases=biases))
     of_outputs = normalise_outputs(sweep.u[-1], sweep.finite_network.network.output_normalization)
@@ -237,7 +231,9 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     )
 
 
-def _method_for(sweep: Sweep, method: EigenvalueMethod | str, memory_limit: float) -> EigenvalueMethod:
+def _method_for(
+    sweep: Sweep, method: EigenvalueMethod | str, memory_limit: float, *, with_moments: bool = True
+) -> EigenvalueMethod:
     finite = sweep.finite_network
     # the widths of this network itself, which need not be those of its width ratios
     return choose_method(
@@ -247,6 +243,7 @@ def _method_for(sweep: Sweep, method: EigenvalueMethod | str, memory_limit: floa
         method=method,
         dtype=sweep.outputs.dtype,
         memory_limit=memory_limit,
+        with_moments=with_moments,
     )
 
 

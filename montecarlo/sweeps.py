@@ -15,13 +15,12 @@ from meanfield import Network, ParameterError
 from meanfield.errors import require_integer, require_number, require_sequence
 
 from .codec import register
-from .dual import MEMORY_LIMIT
 from .ensemble import Ensemble, run_ensembles
-from .experiments import EigenvalueExperiment
-from .propagate import propagate
+from .forward import forward
+from .problem import Problem
 from .store import Store
 from .threshold import Threshold, ThresholdExperiment, sample_trial
-from .training import EXPLOSION, train
+from .training import EXPLOSION, train, training_memory
 
 
 @register
@@ -37,7 +36,7 @@ class TrainingLoss:
 
 
 @dataclass(frozen=True)
-class TrainingExperiment:
+class TrainingExperiment(Problem):
     """Train a fresh network on the labels of a fresh teacher, at one learning rate.
 
     The teacher is an independent network of the same family, and its outputs are normalised like those of the student,
@@ -57,7 +56,7 @@ class TrainingExperiment:
     explosion : float
         The loss above which a descent is stopped.
     memory_limit : float
-        GiB that one member may take.
+        GiB that one member may take: ``memory`` is what it will take.
 
     Raises
     ------
@@ -77,25 +76,26 @@ class TrainingExperiment:
     37.560 inf 1
     """
 
-    network: Network
-    width: int
-    samples: int
     _: KW_ONLY
     learning_rate: float
     steps: int
     explosion: float = EXPLOSION
-    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
 
-    def __post_init__(self) -> None:
-        EigenvalueExperiment(self.network, self.width, self.samples, memory_limit=self.memory_limit)  # its checks
+    def _require(self) -> None:
+        super()._require()
         object.__setattr__(self, "learning_rate", require_number("learning_rate", self.learning_rate, above=0))
         require_integer("steps", self.steps, at_least=1)
         object.__setattr__(self, "explosion", require_number("explosion", self.explosion, above=0))
 
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        return training_memory(self.network, self.width, self.samples)
+
     def run(self, rng: np.random.Generator) -> TrainingLoss:
         """Run one member."""
         student, teacher, inputs = sample_trial(self.network, self.width, self.samples, rng)
-        labels = propagate(teacher, inputs).outputs
+        labels = forward(teacher, inputs).outputs
         run = train(
             student, inputs, labels, learning_rate=self.learning_rate, steps=self.steps, explosion=self.explosion
         )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from problems import RELU_BIASED, TANH
-from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS
+from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS, TWO_ROUTES
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo.threshold import _ROUNDING, PRECISION, STEPS, _nearby, _size, sample_trial
+from montecarlo.fingerprint import describe
+from montecarlo.forward import forward
+from montecarlo.threshold import PRECISION, STEPS, _loss_and_noise, _nearby, sample_trial
 
 OUTPUTS = ("none", "mean", "batch")
 WIDTHS = (20, 40, 80, 160)
@@ -61,7 +64,8 @@ def test_the_offset_is_that_of_the_finite_number_of_steps(output: str) -> None:
     gram = mc.dual_gram(sweep)
     labels = mc.propagate(_nearby(student, rng), inputs).outputs
     residual = sweep.outputs - labels
-    predicted = first_growing(gram, residual, _ROUNDING * _size(sweep))
+    _, noise = _loss_and_noise(forward(student, inputs), labels)
+    predicted = first_growing(gram, residual, noise)
     rng.bit_generator.state = state
     stable, unstable = mc.measure_threshold(student, inputs, rng=rng)
     assert stable * (1 - LINEARISED) < predicted < unstable * (1 + LINEARISED)
@@ -141,6 +145,21 @@ def test_the_explosion_comes_down_to_the_threshold_as_the_width_grows() -> None:
         run = mc.train(student, inputs, labels, learning_rate=3.2 / largest, steps=60, explosion=1e9)
         highest.append(run.losses.max())
     assert highest[1] > 4 * highest[0]
+
+
+def test_the_solver_tells_experiments_apart_and_the_limit_does_not() -> None:
+    plain = mc.ThresholdExperiment(replace(TANH, outputs=6), 20, 400)
+    assert plain.solver == "dense"
+    assert replace(plain, memory_limit=20) == plain
+    assert describe(replace(plain, memory_limit=20)) == describe(plain)
+    tight = replace(plain, memory_limit=0.9 * plain.memory)
+    assert tight.solver == "matrix-free"
+    assert tight != plain
+    assert tight.memory < plain.memory
+    many = mc.ThresholdExperiment(replace(TANH, outputs=8), 20, 400)
+    assert many.solver == "matrix-free"  # not for want of memory: it takes less time
+    one, other = (experiment.run(np.random.default_rng(0)) for experiment in (plain, tight))
+    assert one.largest_eigenvalue == pytest.approx(other.largest_eigenvalue, rel=TWO_ROUTES)
 
 
 def test_other_activations() -> None:

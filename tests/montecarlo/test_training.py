@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from tolerances import DIFFERENCES, LINEAR_ALGEBRA, ROUNDING
 import meanfield as mf
 import montecarlo as mc
 from meanfield import ParameterError
+from montecarlo.forward import forward
+from montecarlo.threshold import sample_trial
+from montecarlo.training import training_memory
 
 SMOOTH = mf.Network(
     activations=[mf.tanh, mf.erf],
@@ -242,6 +246,28 @@ def test_weights_that_overflow_behind_saturated_units_have_exploded() -> None:
     run = mc.train(overflowing, [[30.0]], [[100.0]], learning_rate=1e308, steps=1, explosion=1e300)
     assert run.exploded == 1
     assert run.finite_network is None
+
+
+@pytest.mark.parametrize("hidden", ["none", "batch", "layer"])
+@pytest.mark.parametrize(("width", "samples"), [(100, 1000), (400, 50)])
+def test_memory_is_predicted(hidden: str, width: int, samples: int) -> None:
+    network = SMOOTH.normalized(hidden=hidden, output="batch")
+    tracemalloc.start()
+    student, teacher, inputs = sample_trial(network, width, samples, np.random.default_rng(0))
+    tracemalloc.reset_peak()
+    mc.train(student, inputs, forward(teacher, inputs).outputs, learning_rate=1e-4, steps=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.85 < peak / 2**30 / training_memory(network, width, samples) < 1.1
+
+
+def test_training_behind_a_batch_takes_no_gradients_of_all_outputs() -> None:
+    """delta(t; a) of all pairs of samples would take a hundred times the limit."""
+    network = TANH.normalized(hidden="batch")
+    training = mc.TrainingExperiment(network, 40, 1000, learning_rate=1e-3, steps=1, memory_limit=0.02)
+    assert training.run(np.random.default_rng(0)).exploded is None
+    with pytest.raises(ParameterError, match="memory_limit must be at least the"):
+        mc.ThresholdExperiment(network, 40, 1000, memory_limit=0.02)
 
 
 def test_what_cannot_be_normalised_is_refused_before_any_work() -> None:
