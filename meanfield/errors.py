@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import SupportsIndex, TypeVar, cast
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 Item = TypeVar("Item")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -88,14 +89,6 @@ def require_integer(parameter: str, value: SupportsIndex, *, at_least: int, at_m
     return number
 
 
-def require_instance(parameter: str, value: Item, kind: type) -> Item:
-    """Return an object of a class, or of one derived from it, as it is."""
-    if not isinstance(value, kind):
-        article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise ParameterError(parameter, f"{article} {kind.__name__}", repr(value))
-    return value
-
-
 def require_boolean(parameter: str, value: object) -> bool:
     """Return True or False, as it is."""
     if not isinstance(value, bool | np.bool_):
@@ -121,6 +114,32 @@ def require_sequence(parameter: str, value: Iterable[Item]) -> tuple[Item, ...]:
         return tuple(value)
     except TypeError:
         raise ParameterError(parameter, "a sequence", repr(value)) from None
+
+
+def require_instance(parameter: str, value: object, kind: type) -> None:
+    """Refuse whatever is no object of a class.
+
+    Examples
+    --------
+    >>> require_instance("rng", None, np.random.Generator)
+    Traceback (most recent call last):
+    meanfield.errors.ParameterError: rng must be a numpy.random.Generator, got None
+    """
+    if not isinstance(value, kind):
+        package, private, _ = kind.__module__.partition("._")
+        public = package if private else package.partition(".")[0]
+        raise ParameterError(parameter, f"a {public}.{kind.__name__}", repr(value))
+
+
+def require_real(parameter: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return real numbers as an array of doubles; text, complex numbers and ragged lists are refused."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ParameterError(parameter, "an array of real numbers", "rows of different lengths") from None
+    if array.dtype.kind not in "biuf":
+        raise ParameterError(parameter, "an array of real numbers", f"an array of {array.dtype.name}")
+    return array.astype(np.float64, copy=False)
 
 
 def require_choice(parameter: str, value: str, choices: type[Choice]) -> Choice:

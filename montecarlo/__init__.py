@@ -17,13 +17,14 @@ from .ensemble import Ensemble, run_ensemble, run_ensembles
 from .executors import WorkerError
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .export import table_rows, to_frame, to_xarray, write_table
+from .forward import Forward, forward
 from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
 from .processes import Processes
-from .propagate import ForwardSweep, Sweep, forward, propagate
+from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
@@ -40,7 +41,7 @@ __all__ = [
     "EigenvalueMethod",
     "Ensemble",
     "FiniteNetwork",
-    "ForwardSweep",
+    "Forward",
     "LastLayerExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",

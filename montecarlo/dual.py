@@ -115,7 +115,8 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     >>> mc.dual_gram(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     array([[23.]])
     """
-    samples, outputs = require_instance("sweep", sweep, Sweep).outputs.shape
+    require_instance("sweep", sweep, Sweep)
+    samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
     needed = gram_memory(
         outputs=outputs, samples=samples, hidden=network.hidden_normalization, dtype=sweep.outputs.dtype

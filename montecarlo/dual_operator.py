@@ -59,7 +59,8 @@ def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     >>> dual_operator(sweep) @ [2.0]
     array([46.])
     """
-    choice = require_instance("sweep", sweep, Sweep).finite_network.network.output_normalization
+    require_instance("sweep", sweep, Sweep)
+    choice = sweep.finite_network.network.output_normalization
     return _symmetric(partial(_apply, _kernels(sweep, biases), sweep, normalise_outputs(sweep.u[-1], choice)), sweep)
 
 

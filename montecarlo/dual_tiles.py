@@ -59,7 +59,8 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     >>> dual_moments(sweep)
     (23.0, 529.0)
     """
-    samples, outputs = require_instance("sweep", sweep, Sweep).outputs.shape
+    require_instance("sweep", sweep, Sweep)
+    samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
     of_outputs = normalise_outputs(sweep.u[-1], network.output_normalization)
     across_samples = of_outputs.axis == SAMPLES

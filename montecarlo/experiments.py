@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -11,18 +11,17 @@ from meanfield import (
     Eigenspace,
     EigenvalueStatistics,
     HiddenNormalization,
-    Network,
     OrderParameters,
 )
 from meanfield.errors import require_boolean, require_choice, require_integer
 
-from .dual import MEMORY_LIMIT, gram_memory, require_memory
+from .dual import gram_memory
 from .eigenvalue_method import EigenvalueMethod, choose_method, eigenvalue_memory
+from .forward import require_precision
 from .last_layer import require_plain_outputs
-from .network import sample_inputs, sample_network
-from .normalize import require_problem
 from .order_parameters import measure_order_parameters
-from .propagate import Sweep, propagate, require_precision, sweep_memory
+from .problem import Problem
+from .propagate import Sweep, propagate, sweep_memory
 from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
 
 Record_co = TypeVar("Record_co", covariant=True)
@@ -37,25 +36,14 @@ class Experiment(Protocol[Record_co]):
 
 
 @dataclass(frozen=True)
-class _Member:
-    """A fresh network on fresh inputs; what is measured on them is the experiment."""
+class _Measurement(Problem):
+    """What is measured on the gradients of a fresh network, in one precision or the other."""
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
-    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
-    dtype: str = "float64"
-
-    def __post_init__(self) -> None:
-        require_problem(self.network, self.width, self.samples)
-        object.__setattr__(self, "dtype", require_precision(self.dtype).name)
-        require_boolean("biases", getattr(self, "biases", True))
-        self._require()
-        require_memory(self.memory, self.memory_limit)
+    dtype: str = field(default="float64", kw_only=True)
 
     def _require(self) -> None:
-        """Raise what else the experiment refuses."""
+        super()._require()
+        object.__setattr__(self, "dtype", require_precision(self.dtype).name)
 
     @property
     def memory(self) -> float:
@@ -66,13 +54,11 @@ class _Member:
         return gram_memory(outputs=outputs, samples=self.samples, hidden=hidden, dtype=self.dtype)
 
     def _sweep(self, rng: np.random.Generator) -> Sweep:
-        finite_network = sample_network(self.network, width=self.width, rng=rng)
-        inputs = sample_inputs(self.network, width=self.width, samples=self.samples, rng=rng)
-        return propagate(finite_network, inputs, dtype=self.dtype)
+        return propagate(*self.sample(rng), dtype=self.dtype)
 
 
 @dataclass(frozen=True)
-class EigenvalueExperiment(_Member):
+class EigenvalueExperiment(_Measurement):
     """Measure the eigenvalue statistics of a fresh network on fresh inputs.
 
     Parameters
@@ -117,6 +103,8 @@ class EigenvalueExperiment(_Member):
     """DENSE or MATRIX_FREE: the method, or what "auto" chose. An ensemble is told apart by this, not by the limit."""
 
     def _require(self) -> None:
+        super()._require()
+        require_boolean("biases", self.biases)
         object.__setattr__(self, "method", require_choice("method", self.method, EigenvalueMethod))
         solver = choose_method(
             self.network,
@@ -132,8 +120,13 @@ class EigenvalueExperiment(_Member):
     @property
     def memory(self) -> float:
         """How many GiB one member takes, predicted."""
-        return super().memory + eigenvalue_memory(
-            self.network, width=self.width, samples=self.samples, method=self.solver, dtype=self.dtype
+        return eigenvalue_memory(
+            self.network,
+            width=self.width,
+            samples=self.samples,
+            method=self.solver,
+            dtype=self.dtype,
+            with_sweep=True,
         )
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
@@ -144,7 +137,7 @@ class EigenvalueExperiment(_Member):
 
 
 @dataclass(frozen=True)
-class EigenspaceExperiment(_Member):
+class EigenspaceExperiment(_Measurement):
     """Measure how well the mean gradients of a fresh network span the top eigenspace (Theorem 3.1).
 
     Parameters
@@ -173,6 +166,8 @@ class EigenspaceExperiment(_Member):
     biases: bool = True
 
     def _require(self) -> None:
+        super()._require()
+        require_boolean("biases", self.biases)
         require_plain_outputs(self.network.output_normalization, "Theorem 3.1")
 
     @property
@@ -188,7 +183,7 @@ class EigenspaceExperiment(_Member):
 
 
 @dataclass(frozen=True)
-class LastLayerExperiment(_Member):
+class LastLayerExperiment(_Measurement):
     """Measure the eigenvalue statistics of the last layer's block of F (Theorem 3.4) in a fresh network.
 
     Parameters
@@ -216,6 +211,8 @@ class LastLayerExperiment(_Member):
     biases: bool = True
 
     def _require(self) -> None:
+        super()._require()
+        require_boolean("biases", self.biases)
         require_plain_outputs(self.network.output_normalization, "the last layer's block of Theorem 3.4")
 
     @property
@@ -229,7 +226,7 @@ class LastLayerExperiment(_Member):
 
 
 @dataclass(frozen=True)
-class OrderParameterExperiment(_Member):
+class OrderParameterExperiment(_Measurement):
     """Measure the order parameters of a fresh network on fresh inputs.
 
     Parameters
@@ -254,6 +251,7 @@ class OrderParameterExperiment(_Member):
     """
 
     def _require(self) -> None:
+        super()._require()
         require_integer("samples", self.samples, at_least=2)
 
     def run(self, rng: np.random.Generator) -> OrderParameters:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield import HiddenNormalization, Network, OutputNormalization, ParameterError
-from meanfield.errors import require_integer
 
 SAMPLES, UNITS = -2, -1
 """The axes of batch normalisation and mean subtraction, and of layer normalisation."""
@@ -149,14 +148,16 @@ def standardise(x: NDArray[np.float64], axis: int, *, what: str = "layer") -> No
     return Normalised(centred / deviation, axis, deviation)
 
 
-def normalise_hidden(u: NDArray[np.float64], choice: HiddenNormalization, *, layer: int) -> Normalised:
-    """Normalise the pre-activations u^l of a hidden layer, of shape (T, M_l).
+def normalise(u: NDArray[np.float64], network: Network, *, layer: int) -> Normalised:
+    """Normalise the pre-activations u^l of a layer, of shape (T, M_l): of a hidden one, or for l = L the outputs.
 
-    Equations: (20), (24)
+    Equations: (13), (15), (20), (24)
     """
-    if choice is HiddenNormalization.NONE:
+    if layer == network.depth:
+        return normalise_outputs(u, network.output_normalization)
+    if network.hidden_normalization is HiddenNormalization.NONE:
         return Normalised(u)
-    axis = SAMPLES if choice is HiddenNormalization.BATCH else UNITS
+    axis = SAMPLES if network.hidden_normalization is HiddenNormalization.BATCH else UNITS
     return standardise(u, axis, what=f"the pre-activation of layer {layer}")
 
 
@@ -201,23 +202,6 @@ def require_digits(left: float, whole: float, of_outputs: Normalised) -> None:
             f"what normalised outputs leave of F* is {left / whole:.1e} of it, and has fewer than {digits} digits: "
             f"F vanishes, or all {alike} look alike"
         )
-
-
-def require_problem(network: Network, width: int, samples: int) -> None:
-    """Raise ParameterError, before any work, if networks of this width cannot be measured or trained on T samples.
-
-    Examples
-    --------
-    >>> require_problem("tanh", 10, 10)
-    Traceback (most recent call last):
-    meanfield.errors.ParameterError: network must be a meanfield.Network, got 'tanh'
-    """
-    if not isinstance(network, Network):
-        raise ParameterError("network", "a meanfield.Network", repr(network))
-    # one sample has nothing left after mean subtraction
-    least = 2 if network.output_normalization is OutputNormalization.MEAN else 1
-    samples = require_integer("samples", samples, at_least=least)
-    require_normalisable(network, network.widths(width), samples)
 
 
 def require_normalisable(network: Network, widths: tuple[int, ...], samples: int) -> None:

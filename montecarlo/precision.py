@@ -61,7 +61,8 @@ def precision_error(ensemble: Ensemble[Any]) -> PrecisionError:
     >>> error.width, error.errors["mean"] < 1e-6, error.errors["prediction"] < 1e-5
     (100, True, True)
     """
-    single: Any = require_instance("ensemble", ensemble, Ensemble).experiment
+    require_instance("ensemble", ensemble, Ensemble)
+    single: Any = ensemble.experiment
     if getattr(single, "dtype", "float64") != "float32":
         raise ParameterError("ensemble", "of an experiment in float32", single)
     double = _in_double(single)

@@ -8,36 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from meanfield import HiddenNormalization, Network, ParameterError
-from meanfield.errors import require_instance
+from meanfield import HiddenNormalization, Network
 
+from .forward import Arrays, forward
 from .network import FiniteNetwork
-from .normalize import Normalised, normalise_hidden, normalise_outputs, require_normalisable
-
-Arrays = tuple[NDArray[np.float64], ...]
-
-_PRECISIONS = ("float64", "float32")
-
-
-@dataclass(frozen=True, eq=False)
-class ForwardSweep:
-    """What the forward sweep leaves behind."""
-
-    h: Arrays
-    """As in :class:`Sweep`."""
-    u: Arrays
-    normalised: tuple[Normalised, ...]
-    """ubar^l for l = 1 .. L - 1, and the outputs f: as they are after their normalisation, with its adjoint."""
-
-    @property
-    def outputs(self) -> NDArray[np.float64]:
-        """f_k(t), shape (T, C)."""
-        return self.normalised[-1].values
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,34 +55,6 @@ class Sweep:
         return (*(h - h.mean(axis=0, dtype=np.float64).astype(h.dtype) for h in self.h[:-1]), self.h[-1])
 
 
-def forward(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64) -> ForwardSweep:
-    """Propagate the inputs forward alone; see :func:`propagate`.
-
-    Raises
-    ------
-    ParameterError, ArithmeticError
-        As for :func:`propagate`.
-
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
-    >>> forward(FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0], [2.0]]).outputs.ravel()
-    array([ 7., 13.])
-    """
-    h = require_inputs(finite_network, inputs, dtype=dtype)
-    network, precision = finite_network.network, h.dtype
-    activities, preactivations, normalised = [h], [], []
-    for layer, (w, b) in enumerate(zip(finite_network.weights, finite_network.biases, strict=True)):
-        u = activities[layer] @ w.T.astype(precision, copy=False) + b.astype(precision, copy=False)
-        preactivations.append(u)
-        if layer < network.depth - 1:
-            normalised.append(normalise_hidden(u, network.hidden_normalization, layer=layer + 1))
-            activities.append(network.activations[layer](normalised[layer].values).astype(precision, copy=False))
-    normalised.append(normalise_outputs(preactivations[-1], network.output_normalization))
-    return ForwardSweep(tuple(activities), tuple(preactivations), tuple(normalised))
-
-
 def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64) -> Sweep:
     """Propagate the inputs forward, and the gradients of every output backward.
 
@@ -141,12 +91,13 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
     >>> sweep.outputs.ravel(), sweep.delta[0].ravel()
     (array([ 7., 13.]), array([3., 3.]))
     """
-    there = forward(finite_network, inputs, dtype=dtype)
-    network, normalised, precision = finite_network.network, there.normalised, there.outputs.dtype
+    ahead = forward(finite_network, inputs, dtype=dtype)
+    network, precision = finite_network.network, ahead.outputs.dtype
     batch = network.hidden_normalization is HiddenNormalization.BATCH
-    deltas = [_delta_of_outputs(len(there.outputs), network.outputs, batch).astype(precision, copy=False)]
+    deltas = [_delta_of_outputs(len(ahead.outputs), network.outputs, batch).astype(precision, copy=False)]
     for layer in reversed(range(network.depth - 1)):
-        slope = network.activations[layer].slope(normalised[layer].values).astype(precision, copy=False)
+        normalised = ahead.normalised[layer]
+        slope = network.activations[layer].slope(normalised.values).astype(precision, copy=False)
         weights = finite_network.weights[layer + 1].astype(precision, copy=False)
         # In the last layer delta is the identity, the same for every sample
         if layer == network.depth - 2:
@@ -155,52 +106,8 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
         else:
             delta = deltas[0] @ weights
             delta *= slope
-        deltas.insert(0, normalised[layer].adjoint(delta))
-
-    return Sweep(finite_network, there.outputs, there.h, there.u, tuple(deltas))
-
-
-def require_precision(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return float64, or what stands for it: float32.
-
-    Examples
-    --------
-    >>> require_precision("float16")
-    Traceback (most recent call last):
-    meanfield.errors.ParameterError: dtype must be float64 or float32, got float16
-    """
-    try:
-        precision = np.dtype(dtype)
-    except TypeError:
-        precision = None
-    if precision is None or precision.name not in _PRECISIONS:
-        raise ParameterError("dtype", " or ".join(_PRECISIONS), dtype if precision is None else precision.name)
-    return precision
-
-
-def require_real(parameter: str, values: ArrayLike, *, dtype: DTypeLike = np.float64) -> NDArray[np.float64]:
-    """Return finite real numbers as an array, or raise ParameterError."""
-    if np.iscomplexobj(values):
-        raise ParameterError(parameter, "real", "complex numbers")
-    try:
-        array: NDArray[np.float64] = np.asarray(values, dtype=dtype)
-    except (TypeError, ValueError):
-        raise ParameterError(parameter, "an array of numbers", repr(values)) from None
-    if not np.isfinite(array).all():
-        raise ParameterError(parameter, "finite", "inf or nan")
-    return array
-
-
-def require_inputs(
-    finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64
-) -> NDArray[np.float64]:
-    """Return the inputs as an array of shape (T, M_0), or raise ParameterError, before any work."""
-    require_instance("finite_network", finite_network, FiniteNetwork)
-    h = require_real("inputs", inputs, dtype=require_precision(dtype))
-    if h.ndim != 2 or h.shape[0] < 1 or h.shape[1] != finite_network.widths[0]:
-        raise ParameterError("inputs", f"of shape (T, {finite_network.widths[0]}) with T >= 1", h.shape)
-    require_normalisable(finite_network.network, finite_network.widths, len(h))
-    return h
+        deltas.insert(0, normalised.adjoint(delta))
+    return Sweep(finite_network, ahead.outputs, ahead.h, ahead.u, tuple(deltas))
 
 
 def sweep_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,12 +13,11 @@ from meanfield import propagate as infinite_width
 from meanfield.errors import require_integer, require_sequence
 from meanfield.records import table
 
-from .dual import MEMORY_LIMIT, require_memory
+from .dual import MEMORY_LIMIT
 from .ensemble import run_ensemble
-from .network import sample_inputs, sample_network
-from .normalize import require_problem
 from .order_parameters import measure_deviations
 from .power_law import RateFit, fit_rate, require_widths
+from .problem import Problem
 from .propagate import propagate, sweep_memory
 from .store import Store
 
@@ -27,7 +26,7 @@ _EXACT = 1e-10
 
 
 @dataclass(frozen=True)
-class DeviationExperiment:
+class DeviationExperiment(Problem):
     """Measure how far the order parameters of a fresh network on fresh inputs are from the theory.
 
     Each entry of the record is the root mean square, over all samples t (``same``) or all pairs s != t (``cross``), and
@@ -59,25 +58,26 @@ class DeviationExperiment:
     True
     """
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
-    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
     theory: OrderParameters = field(init=False, repr=False, compare=False)
     """Of infinite width; it travels with the experiment, so that it is computed once."""
 
     def __post_init__(self) -> None:
-        require_problem(self.network, self.width, require_integer("samples", self.samples, at_least=2))
-        products = 3 * 8 * self.network.outputs * self.samples**2 / 2**30
-        require_memory(sweep_memory(self.network, self.width, self.samples) + products, self.memory_limit)
+        super().__post_init__()
         object.__setattr__(self, "theory", infinite_width(self.network, samples=self.samples))
+
+    def _require(self) -> None:
+        super()._require()
+        require_integer("samples", self.samples, at_least=2)
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted: its weights and sweep, and the products of all pairs of samples."""
+        products = 3 * 8 * self.network.outputs * self.samples**2 / 2**30
+        return sweep_memory(self.network, self.width, self.samples) + products
 
     def run(self, rng: np.random.Generator) -> OrderParameters:
         """Run one member."""
-        finite_network = sample_network(self.network, width=self.width, rng=rng)
-        inputs = sample_inputs(self.network, width=self.width, samples=self.samples, rng=rng)
-        return measure_deviations(propagate(finite_network, inputs), self.theory)
+        return measure_deviations(propagate(*self.sample(rng)), self.theory)
 
 
 @dataclass(frozen=True)
@@ -195,11 +195,10 @@ def measure_rates(
     widths = [require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)]
     require_widths(widths)
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]
-    seeded = list(zip(experiments, spawn_seeds(seed, len(widths)), strict=True))
     ensembles = [
         run_ensemble(experiment, members=members, seed=width_seed, executor=executor, store=store, progress=progress)
-        for experiment, width_seed in reversed(seeded)  # the small ones are done when the time left is short
-    ][::-1]
+        for experiment, width_seed in zip(experiments, spawn_seeds(seed, len(widths)), strict=True)
+    ]
     rows, exact = [], []
     records = [[member.by_name() for member in ensemble.members] for ensemble in ensembles]
     for name, pair in experiments[0].theory.by_name().items():

@@ -20,9 +20,8 @@ from meanfield import (
     OutputNormalization,
     ReadoutScales,
 )
-from meanfield.errors import require_instance
 
-from .dual import MEMORY_LIMIT, dual_gram, require_range
+from .dual import MEMORY_LIMIT, dual_gram
 from .dual_operator import dual_operator, plain_trace
 from .dual_tiles import dual_moments, sum_of_squares
 from .eigenvalue_method import EigenvalueMethod, choose_method
@@ -33,9 +32,6 @@ from .propagate import Sweep
 
 _DENSE = 200
 """Up to this size the dense eigensolver is faster than Lanczos iterations."""
-
-_MANY_OUTPUTS, _MANY_ROWS = 8, 3200
-"""From so many outputs and rows of the Gram on, lambda_max alone takes less time without the Gram."""
 
 
 def measure_eigenvalues(
@@ -83,7 +79,7 @@ def measure_eigenvalues(
     >>> measured.prediction, measured.mean, measured.parameters
     (23.0, 5.75, 4.0)
     """
-    finite = require_instance("sweep", sweep, Sweep).finite_network
+    finite = sweep.finite_network
     divides = finite.network.output_normalization in (OutputNormalization.BATCH, OutputNormalization.LAYER)
     readout = ReadoutScales.from_outputs(sweep.u[-1]) if divides else None
     parameters = finite.parameters(biases=biases)
@@ -106,7 +102,7 @@ def measure_largest(
     Parameters
     ----------
     sweep, biases, memory_limit, method
-        As for :func:`measure_eigenvalues`; "auto" forms the Gram if it fits, unless C >= 8 and C T >= 3200.
+        As for :func:`measure_eigenvalues`; for many outputs "auto" forms no Gram: see :func:`choose_method`.
 
     Returns
     -------
@@ -126,14 +122,9 @@ def measure_largest(
     >>> measure_largest(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     23.0
     """
-    require_instance("sweep", sweep, Sweep)
-    many = sweep.outputs.shape[1] >= _MANY_OUTPUTS and sweep.outputs.size >= _MANY_ROWS
-    if method == EigenvalueMethod.AUTO and many:
-        method = EigenvalueMethod.MATRIX_FREE
-    if _method_for(sweep, method, memory_limit) is EigenvalueMethod.DENSE:
+    if _method_for(sweep, method, memory_limit, with_moments=False) is EigenvalueMethod.DENSE:
         return largest_eigenvalue(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
     largest = largest_eigenvalue(dual_operator(sweep, biases=biases))
-    require_range(plain_trace(sweep, np.ones(1), biases=biases), sweep)
     of_outputs = normalise_outputs(sweep.u[-1], sweep.finite_network.network.output_normalization)
     # rounding is spread over all eigenvalues: of the largest it is less than the trace would say
     left = math.sqrt(sweep.outputs.size) * largest
@@ -170,7 +161,7 @@ def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatis
     >>> measure_last_layer(sweep).prediction, mc.measure_eigenvalues(sweep).prediction
     (5.0, 23.0)
     """
-    outputs = require_instance("sweep", sweep, Sweep).outputs.shape[1]
+    outputs = sweep.outputs.shape[1]
     parameters = outputs * (sweep.h[-1].shape[1] + (1 if biases else 0))
     gram = last_layer_gram(sweep, biases=biases)
     trace, squares = _moments(gram)
@@ -217,8 +208,7 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     >>> measure_eigenspace(mc.propagate(finite, [[1.0]])).alignment  # one sample: its gradient is the eigenvector
     1.0
     """
-    network = require_instance("sweep", sweep, Sweep).finite_network.network
-    require_plain_outputs(network.output_normalization, "Theorem 3.1")
+    require_plain_outputs(sweep.finite_network.network.output_normalization, "Theorem 3.1")
     gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
     samples, outputs = sweep.outputs.shape
     size = len(gram)
@@ -241,7 +231,9 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     )
 
 
-def _method_for(sweep: Sweep, method: EigenvalueMethod | str, memory_limit: float) -> EigenvalueMethod:
+def _method_for(
+    sweep: Sweep, method: EigenvalueMethod | str, memory_limit: float, *, with_moments: bool = True
+) -> EigenvalueMethod:
     finite = sweep.finite_network
     # the widths of this network itself, which need not be those of its width ratios
     return choose_method(
@@ -251,6 +243,7 @@ def _method_for(sweep: Sweep, method: EigenvalueMethod | str, memory_limit: floa
         method=method,
         dtype=sweep.outputs.dtype,
         memory_limit=memory_limit,
+        with_moments=with_moments,
     )
 
 

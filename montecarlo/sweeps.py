@@ -15,10 +15,9 @@ from meanfield import Network, ParameterError
 from meanfield.errors import require_integer, require_number, require_sequence
 
 from .codec import register
-from .dual import MEMORY_LIMIT, require_memory
 from .ensemble import Ensemble, run_ensembles
-from .normalize import require_problem
-from .propagate import forward
+from .forward import forward
+from .problem import Problem
 from .store import Store
 from .threshold import Threshold, ThresholdExperiment, sample_trial
 from .training import EXPLOSION, train, training_memory
@@ -37,7 +36,7 @@ class TrainingLoss:
 
 
 @dataclass(frozen=True)
-class TrainingExperiment:
+class TrainingExperiment(Problem):
     """Train a fresh network on the labels of a fresh teacher, at one learning rate.
 
     The teacher is an independent network of the same family, and its outputs are normalised like those of the student,
@@ -57,7 +56,7 @@ class TrainingExperiment:
     explosion : float
         The loss above which a descent is stopped.
     memory_limit : float
-        GiB that one member may take.
+        GiB that one member may take: ``memory`` is what it will take.
 
     Raises
     ------
@@ -77,21 +76,21 @@ class TrainingExperiment:
     37.560 inf 1
     """
 
-    network: Network
-    width: int
-    samples: int
     _: KW_ONLY
     learning_rate: float
     steps: int
     explosion: float = EXPLOSION
-    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
 
-    def __post_init__(self) -> None:
-        require_problem(self.network, self.width, self.samples)
-        require_memory(training_memory(self.network, self.width, self.samples), self.memory_limit)
+    def _require(self) -> None:
+        super()._require()
         object.__setattr__(self, "learning_rate", require_number("learning_rate", self.learning_rate, above=0))
         require_integer("steps", self.steps, at_least=1)
         object.__setattr__(self, "explosion", require_number("explosion", self.explosion, above=0))
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        return training_memory(self.network, self.width, self.samples)
 
     def run(self, rng: np.random.Generator) -> TrainingLoss:
         """Run one member."""

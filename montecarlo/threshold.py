@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +12,11 @@ from meanfield import Network
 from meanfield.errors import require_instance, require_number
 
 from .codec import register
-from .dual import MEMORY_LIMIT, require_memory
-from .eigenvalue_method import EigenvalueMethod, choose_method
+from .eigenvalue_method import EigenvalueMethod, automatic_method, eigenvalue_memory
+from .forward import Forward, forward
 from .network import FiniteNetwork, sample_inputs, sample_network
-from .normalize import require_problem
-from .propagate import ForwardSweep, forward, propagate
+from .problem import Problem
+from .propagate import propagate
 from .spectrum import measure_largest
 from .training import train, training_memory
 
@@ -68,7 +68,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class ThresholdExperiment:
+class ThresholdExperiment(Problem):
     """Measure threshold and lambda_max of a fresh network on fresh inputs.
 
     Parameters
@@ -78,7 +78,7 @@ class ThresholdExperiment:
     width, samples : int
         M and T, as for :class:`EigenvalueExperiment`.
     memory_limit : float
-        GiB that one member may take.
+        GiB that one member may take: ``memory`` is what it will take.
 
     Raises
     ------
@@ -95,21 +95,28 @@ class ThresholdExperiment:
     1.0
     """
 
-    network: Network
-    width: int
-    samples: int
-    _: KW_ONLY
-    memory_limit: float = field(default=MEMORY_LIMIT, compare=False)
     solver: EigenvalueMethod = field(init=False)
-    """How lambda_max is measured: with the dual Gram if it fits."""
+    """DENSE or MATRIX_FREE: how lambda_max is measured. An ensemble is told apart by this, not by the limit."""
 
-    def __post_init__(self) -> None:
-        require_problem(self.network, self.width, self.samples)
-        require_memory(training_memory(self.network, self.width, self.samples), self.memory_limit)
-        solver = choose_method(
-            self.network, width=self.width, samples=self.samples, memory_limit=self.memory_limit, with_sweep=True
+    def _require(self) -> None:
+        super()._require()
+        solver = automatic_method(
+            self.network,
+            width=self.width,
+            samples=self.samples,
+            memory_limit=self.memory_limit,
+            with_sweep=True,
+            with_moments=False,
         )
         object.__setattr__(self, "solver", solver)
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted: lambda_max, or after that the training."""
+        of_largest = eigenvalue_memory(
+            self.network, width=self.width, samples=self.samples, method=self.solver, with_sweep=True
+        )
+        return max(of_largest, training_memory(self.network, self.width, self.samples))
 
     def run(self, rng: np.random.Generator) -> Threshold:
         """Run one member."""
@@ -153,6 +160,8 @@ def measure_threshold(
 
     Raises
     ------
+    ParameterError
+        For what does not fit the network, or is no generator or rate.
     ArithmeticError
         If the outputs do not depend on the parameters (two samples behind batch normalisation), or no rate between
         1e-30 and 1e30 is found.
@@ -181,31 +190,32 @@ def measure_threshold(
     >>> stable < 2 / mc.dual_gram(mc.propagate(student, [[1.0]])).item() < unstable
     True
     """
-    rate = require_number("start", start, above=0)
     require_instance("rng", rng, np.random.Generator)
-    here = forward(finite_network, inputs)
+    start = require_number("start", start, above=0)
     labels = forward(_nearby(finite_network, rng), inputs).outputs
-    if not np.any(labels - here.outputs):
+    first, noise = _loss_and_noise(forward(finite_network, inputs), labels)
+    if first == 0:
         raise ArithmeticError("the outputs do not depend on the parameters: there is no threshold")
 
     def grows(rate: float) -> bool:
+        """Tell whether the loss rises at any step, by more than rounding of the outputs can make it rise."""
         if not 1e-30 < rate < 1e30:
             raise ArithmeticError("no threshold between learning rates of 1e-30 and 1e30")
-        return _grows(finite_network, inputs, labels, rate, here)
+        run = train(finite_network, inputs, labels, learning_rate=rate, steps=STEPS, explosion=_GROWN * first)
+        rises = np.diff(run.losses) > noise * (np.sqrt(2 * run.losses[:-1]) + noise)
+        return run.exploded is not None or bool(np.any(rises))
 
-    stable = unstable = rate
-    if grows(rate):
-        while grows(stable := unstable / 2):
-            unstable = stable
+    if grows(start):
+        stable, unstable = start / 2, start
+        while grows(stable):  # halving
+            stable, unstable = stable / 2, stable
     else:
-        while not grows(unstable := 2 * stable):
-            stable = unstable
-    while unstable / stable > PRECISION:
+        stable, unstable = start, 2 * start
+        while not grows(unstable):  # doubling
+            stable, unstable = unstable, 2 * unstable
+    while unstable / stable > PRECISION:  # bisecting
         middle = math.sqrt(stable * unstable)
-        if grows(middle):
-            unstable = middle
-        else:
-            stable = middle
+        stable, unstable = (stable, middle) if grows(middle) else (middle, unstable)
     return stable, unstable
 
 
@@ -219,18 +229,10 @@ def _nearby(finite_network: FiniteNetwork, rng: np.random.Generator) -> FiniteNe
     return FiniteNetwork(finite_network.network, map(moved, finite_network.weights), map(moved, finite_network.biases))
 
 
-def _grows(
-    finite_network: FiniteNetwork, inputs: ArrayLike, labels: NDArray[np.float64], rate: float, here: ForwardSweep
-) -> bool:
-    """Tell whether the loss rises at any step, by more than rounding of the outputs can make it rise."""
-    first = float(np.sum((here.outputs - labels) ** 2)) / (2 * len(labels))
-    run = train(finite_network, inputs, labels, learning_rate=rate, steps=STEPS, explosion=_GROWN * first)
-    noise = _ROUNDING * _size(here)
-    rises = np.diff(run.losses) > noise * (np.sqrt(2 * run.losses[:-1]) + noise)
-    return run.exploded is not None or bool(np.any(rises))
-
-
-def _size(here: ForwardSweep) -> float:
-    """Return the root mean square of the outputs before what they have in common is subtracted, after the division."""
-    largest, deviation = float(np.sqrt(np.sum(here.u[-1] ** 2, axis=1).mean())), here.normalised[-1].deviation
-    return largest if deviation is None else largest / float(deviation.min())
+def _loss_and_noise(ahead: Forward, labels: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the loss, and the rounding of the outputs: relative to their size before what they have in common goes."""
+    size = float(np.sqrt(np.sum(ahead.u[-1] ** 2, axis=1).mean()))
+    deviation = ahead.normalised[-1].deviation
+    if deviation is not None:
+        size /= float(deviation.min())
+    return float(np.sum((ahead.outputs - labels) ** 2)) / (2 * len(labels)), _ROUNDING * size

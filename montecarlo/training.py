@@ -11,20 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import blas
 
 from meanfield import HiddenNormalization, Network, ParameterError
-from meanfield.errors import require_integer, require_number
+from meanfield.errors import require_integer, require_number, require_real
 
+from .forward import require_inputs
 from .network import FiniteNetwork
-from .normalize import Normalised, normalise_hidden, normalise_outputs
-from .propagate import require_inputs, require_real
+from .normalize import Normalised, normalise
 
 Array: TypeAlias = NDArray[np.float64]
 
 EXPLOSION = 1e3
 """The paper's limit: a loss above it has exploded."""
 
-
-_SLAB = 2**14
-"""Entries that an activation is given at once: 128 KiB."""
+_CACHED = 2**14
+"""Entries that an activation is given at once: 128 KiB stay in the cache, with what it allocates on its way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +108,8 @@ def train(
     y = require_real("labels", labels)
     if y.shape != (len(x), finite_network.network.outputs):
         raise ParameterError("labels", f"of shape {(len(x), finite_network.network.outputs)}", y.shape)
+    if not np.isfinite(y).all():
+        raise ParameterError("labels", "finite", "inf or nan")
 
     descent = _Descent(finite_network, x)
     losses: list[float] = []
@@ -127,7 +128,10 @@ def train(
 
 
 def training_memory(network: Network, width: int, samples: int) -> float:
-    """Return how many GiB :func:`train` takes, with student, teacher and inputs, to about a tenth.
+    """Return how many GiB it takes to train a network on the labels of another one, to about a tenth.
+
+    The gradient of the loss is one array for every layer, whatever normalises it: a batch in the hidden layers takes no
+    C T^2 numbers for every unit, as it does where the gradients of all outputs are measured.
 
     Examples
     --------
@@ -136,20 +140,21 @@ def training_memory(network: Network, width: int, samples: int) -> float:
     >>> [round(training_memory(network.normalized(hidden=hidden), 1000, 1000), 3) for hidden in ("none", "batch")]
     [0.119, 0.149]
     """
-    first, *hidden, outputs = network.widths(width)
-    per_sample = first + (first + 1) + 3 * sum(hidden) + 6 * outputs  # inputs; h, u, gradients
+    widths = network.widths(width)
+    hidden = sum(widths[1:-1])
+    # inputs and labels; h with its column of ones, u, and gradients
+    per_sample = widths[0] + widths[-1] + sum(below + 1 for below in widths[:-1]) + sum(widths[1:]) + hidden
     if network.hidden_normalization is not HiddenNormalization.NONE:
-        per_sample += sum(hidden) + 2 * max(hidden)
-    networks = 4  # student, teacher, what is trained, and what is returned
-    return 8 * (networks * network.parameters(width) + samples * per_sample) / 2**30
+        per_sample += hidden + 2 * max(widths[1:-1])  # normalised, and what that takes on its way
+    # student, teacher, the parameters on their way, and the trained network
+    return 8 * (4 * network.parameters(width) + samples * per_sample) / 2**30
 
 
 class _Descent:
     """The parameters on their way, with what one forward sweep leaves for the gradient.
 
-    It is :func:`propagate` in arrays that are used again in every step: allocating them would take longer than what is
-    done with them. Every layer's biases are one more column of its weights, and its inputs have a column of ones: one
-    product serves both, forward and in the gradient.
+    Every layer's biases are one more column of its weights, and its inputs have a column of ones: one product serves
+    both, forward and in the gradient. That, and arrays that are there already, is what sets it apart from ``forward``.
     """
 
     def __init__(self, finite_network: FiniteNetwork, inputs: Array) -> None:
@@ -176,24 +181,22 @@ class _Descent:
     def outputs(self, *, first: bool) -> Array:
         """Return the outputs, in an array to be overwritten; not numbers where there was no spread to divide by."""
         try:
-            return self._forward().values.copy()
+            self._forward()
         except ArithmeticError:
             if first:
                 raise
             return np.full_like(self.u[-1], np.nan)
+        return self.normalised[-1].values.copy()
 
-    def _forward(self) -> Normalised:
-        network = self.network
+    def _forward(self) -> None:
         self.normalised.clear()
-        for layer, (h, parameters, u) in enumerate(zip(self.h, self.parameters, self.u, strict=True)):
+        for layer, (h, parameters, u) in enumerate(zip(self.h, self.parameters, self.u, strict=True), start=1):
             np.matmul(h, parameters.T, out=u)
-            if layer < network.depth - 1:
-                self.normalised.append(normalise_hidden(u, network.hidden_normalization, layer=layer + 1))
-                values, above = self.normalised[layer].values, self.h[layer + 1]
+            self.normalised.append(normalise(u, self.network, layer=layer))
+            if layer < self.network.depth:
+                phi, values, above = self.network.activations[layer - 1], self.normalised[-1].values, self.h[layer]
                 for rows in _slabs(u):
-                    above[rows, :-1] = network.activations[layer](values[rows])
-        self.normalised.append(normalise_outputs(self.u[-1], network.output_normalization))
-        return self.normalised[-1]
+                    above[rows, :-1] = phi(values[rows])
 
     def step(self, gradient: Array, learning_rate: float) -> None:
         """Subtract eta grad E from every parameter, given the gradient with respect to the outputs."""
@@ -218,6 +221,6 @@ def _product(left: Array, right: Array, *, out: Array) -> None:
 
 
 def _slabs(x: Array) -> Iterator[slice]:
-    """Cut rows into slabs that stay in the cache, with what an activation allocates on its way."""
-    step = max(1, _SLAB // x.shape[1])
+    """Cut rows into slabs that stay in the cache."""
+    step = max(1, _CACHED // x.shape[1])
     return (slice(start, start + step) for start in range(0, len(x), step))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tolerances import DIFFERENCES, ROUNDING
 
 import meanfield as mf
-from montecarlo.normalize import SAMPLES, UNITS, Normalised, centre, normalise_hidden, normalise_outputs, standardise
+from montecarlo.normalize import SAMPLES, UNITS, Normalised, centre, normalise, normalise_outputs, standardise
 
 Map = Callable[[NDArray[np.float64], int], Normalised]
 X = np.random.default_rng(5).standard_normal((4, 6)) * 3 + 1
@@ -84,12 +84,13 @@ def test_values() -> None:
 
 def test_choices() -> None:
     hidden, output = mf.HiddenNormalization, mf.OutputNormalization
-    none = normalise_hidden(X, hidden.NONE, layer=1)
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)
+    none = normalise(X, network, layer=1)
     assert none.values is X
     np.testing.assert_array_equal(jacobian(none), np.eye(24))
     by_samples, by_units = standardise(X, SAMPLES).values, standardise(X, UNITS).values
-    np.testing.assert_array_equal(normalise_hidden(X, hidden.BATCH, layer=1).values, by_samples)
-    np.testing.assert_array_equal(normalise_hidden(X, hidden.LAYER, layer=1).values, by_units)
+    np.testing.assert_array_equal(normalise(X, network.normalized(hidden=hidden.BATCH), layer=1).values, by_samples)
+    np.testing.assert_array_equal(normalise(X, network.normalized(hidden=hidden.LAYER), layer=1).values, by_units)
     assert normalise_outputs(X, output.NONE).values is X
     np.testing.assert_array_equal(normalise_outputs(X, output.MEAN).values, centre(X, SAMPLES).values)
     np.testing.assert_array_equal(normalise_outputs(X, output.BATCH).values, by_samples)

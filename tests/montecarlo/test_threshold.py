@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from problems import RELU_BIASED, TANH
-from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS
+from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS, TWO_ROUTES
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo.fingerprint import fingerprint
-from montecarlo.threshold import _ROUNDING, PRECISION, STEPS, _nearby, _size, sample_trial
+from montecarlo.fingerprint import describe
+from montecarlo.forward import forward
+from montecarlo.threshold import PRECISION, STEPS, _loss_and_noise, _nearby, sample_trial
 
 OUTPUTS = ("none", "mean", "batch")
 WIDTHS = (20, 40, 80, 160)
@@ -63,7 +64,8 @@ def test_the_offset_is_that_of_the_finite_number_of_steps(output: str) -> None:
     gram = mc.dual_gram(sweep)
     labels = mc.propagate(_nearby(student, rng), inputs).outputs
     residual = sweep.outputs - labels
-    predicted = first_growing(gram, residual, _ROUNDING * _size(mc.forward(student, inputs)))
+    _, noise = _loss_and_noise(forward(student, inputs), labels)
+    predicted = first_growing(gram, residual, noise)
     rng.bit_generator.state = state
     stable, unstable = mc.measure_threshold(student, inputs, rng=rng)
     assert stable * (1 - LINEARISED) < predicted < unstable * (1 + LINEARISED)
@@ -145,6 +147,21 @@ def test_the_explosion_comes_down_to_the_threshold_as_the_width_grows() -> None:
     assert highest[1] > 4 * highest[0]
 
 
+def test_the_solver_tells_experiments_apart_and_the_limit_does_not() -> None:
+    plain = mc.ThresholdExperiment(replace(TANH, outputs=6), 20, 400)
+    assert plain.solver == "dense"
+    assert replace(plain, memory_limit=20) == plain
+    assert describe(replace(plain, memory_limit=20)) == describe(plain)
+    tight = replace(plain, memory_limit=0.9 * plain.memory)
+    assert tight.solver == "matrix-free"
+    assert tight != plain
+    assert tight.memory < plain.memory
+    many = mc.ThresholdExperiment(replace(TANH, outputs=8), 20, 400)
+    assert many.solver == "matrix-free"  # not for want of memory: it takes less time
+    one, other = (experiment.run(np.random.default_rng(0)) for experiment in (plain, tight))
+    assert one.largest_eigenvalue == pytest.approx(other.largest_eigenvalue, rel=TWO_ROUTES)
+
+
 def test_other_activations() -> None:
     one = mc.ThresholdExperiment(TANH, 40, 30).run(np.random.default_rng(0))
     assert one.stable / (1 + OFFSET) < one.critical < one.unstable * (1 + LINEARISED)
@@ -158,22 +175,3 @@ def test_rounding_of_large_outputs_is_no_growth(seed: int) -> None:
         threshold = mc.ThresholdExperiment(network, 40, 10).run(np.random.default_rng(seed))
         assert threshold.unstable > threshold.critical * (1 - LINEARISED)
         assert threshold.stable < threshold.critical * (1 + OFFSET)
-
-
-def test_the_memory_limit_decides_how_lambda_max_is_measured_and_nothing_else() -> None:
-    network = replace(RELU_BIASED, outputs=4)
-    dense, same, free = (mc.ThresholdExperiment(network, 20, 700, memory_limit=limit) for limit in (8, 8.0, 0.06))
-    assert (dense.solver, free.solver) == ("dense", "matrix-free")
-    assert dense == same != free
-    first, second = (fingerprint(one, seed=0, blas_threads=1) for one in (dense, same))
-    assert first == second
-    with pytest.raises(mf.ParameterError, match="memory_limit must be at least"):
-        mc.ThresholdExperiment(network, 20, 700, memory_limit=1e-4)
-
-
-def test_wrong_objects_are_refused() -> None:
-    student, _, inputs = sample_trial(RELU_BIASED, 8, 4, np.random.default_rng(0))
-    with pytest.raises(mf.ParameterError, match="rng must be a Generator, got None"):
-        mc.measure_threshold(student, inputs, rng=None)  # type: ignore[arg-type]
-    with pytest.raises(mf.ParameterError, match="finite_network must be a FiniteNetwork"):
-        mc.measure_threshold(None, inputs, rng=np.random.default_rng(0))  # type: ignore[arg-type]
