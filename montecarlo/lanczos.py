@@ -33,10 +33,9 @@ class LargestEigenvalue:
     """What the iterations found."""
 
     value: float
-    error: float
-    """The norm of the residual A x - value x of the unit vector x: some eigenvalue is within it.
-
-    Without products by x that are not exact, which may add their rounding."""
+    residual: float
+    """The norm of A x - value x for the unit vector x: some eigenvalue is no farther from the value than this, but for
+    the rounding of the products."""
     products: int
     """How many products with the matrix it took."""
 
@@ -71,7 +70,7 @@ def largest_eigenvalue_of(
     Examples
     --------
     >>> found = largest_eigenvalue_of(lambda v: v / np.arange(1.0, 1001.0), 1000)
-    >>> round(found.value, 12), found.error < 1e-12, found.products < 30
+    >>> round(found.value, 12), found.residual < 1e-12, found.products < 30
     (1.0, True, True)
     """
     tolerance = max(_TOLERANCE, _ROUNDINGS * float(np.finfo(dtype).eps))

@@ -33,8 +33,8 @@ def test_against_a_dense_solver(kind: str, size: int) -> None:
     eigenvalues = np.linalg.eigvalsh(a)
     found = largest_eigenvalue_of(lambda v: a @ v, len(a))
     assert found.value == pytest.approx(eigenvalues[-1], rel=TWO_ROUTES)
-    assert np.abs(eigenvalues - found.value).min() <= found.error + TWO_ROUTES * eigenvalues[-1]
-    assert found.error <= TWO_ROUTES * eigenvalues[-1]
+    assert np.abs(eigenvalues - found.value).min() <= found.residual + TWO_ROUTES * eigenvalues[-1]
+    assert found.residual <= TWO_ROUTES * eigenvalues[-1]
     single = a.astype(np.float32)
     rough = largest_eigenvalue_of(lambda v: single @ v, len(a), dtype=np.float32)
     assert rough.value == pytest.approx(eigenvalues[-1], rel=SINGLE)
