@@ -7,19 +7,20 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
 
 from meanfield import HiddenNormalization, ParameterError
-from meanfield.errors import require_boolean, require_number
+from meanfield.errors import require_boolean, require_choice, require_instance, require_integer, require_number
 
+from .forward import require_precision
 from .normalize import Normalised, normalise_outputs, require_digits
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
 
-_TILE = 64
-"""Columns that are handled together: 64 columns of 1000 doubles are half a megabyte."""
+_COLUMNS = 64
+"""Columns of a matrix that are handled together: 64 of 1000 doubles are half a megabyte, which stays in the cache."""
 
-SLAB = 2**20
-"""Entries of the gradients that are formed together with batch normalisation in the hidden layers."""
+_BATCH_GRADIENTS = 2**20
+"""Entries of the gradients that are formed together with batch normalisation in the hidden layers: 8 MiB."""
 
 
 def gram_memory(
@@ -38,8 +39,12 @@ def gram_memory(
     >>> round(gram_memory(outputs=1, samples=1000), 3), round(gram_memory(outputs=10, samples=1000), 3)
     (0.022, 0.82)
     """
-    slab = 2 * max(SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
-    return np.dtype(dtype).itemsize * ((outputs**2 + max(outputs, 2)) * samples**2 + slab) / 2**30
+    outputs, samples = (
+        require_integer(name, number, at_least=1) for name, number in (("outputs", outputs), ("samples", samples))
+    )
+    hidden = require_choice("hidden", hidden, HiddenNormalization)
+    gradients = 2 * max(_BATCH_GRADIENTS, outputs * samples**2) if hidden is HiddenNormalization.BATCH else 0
+    return require_precision(dtype).itemsize * ((outputs**2 + max(outputs, 2)) * samples**2 + gradients) / 2**30
 
 
 def require_memory(needed: float, memory_limit: float, *, advice: str = "") -> None:
@@ -101,13 +106,16 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     >>> mc.dual_gram(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     array([[23.]])
     """
+    require_instance("sweep", sweep, Sweep)
+    biases = require_boolean("biases", biases)
     samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
     needed = gram_memory(
         outputs=outputs, samples=samples, hidden=network.hidden_normalization, dtype=sweep.outputs.dtype
     )
     require_memory(needed, memory_limit)
-    gram = _upper_gram(sweep, require_boolean("biases", biases))
+    require_squares(sweep, biases=biases)
+    gram = _upper_gram(sweep, biases)
     if not np.isfinite(np.trace(gram)):  # no entry is larger than those on the diagonal
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
@@ -145,30 +153,30 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
     samples, outputs = sweep.outputs.shape
     constant = 1 / samples if biases else 0.0
     dtype = sweep.outputs.dtype
-    signal, overlap = (np.empty((samples, samples), dtype=dtype, order="F") for _ in range(2))
+    kernel, overlap = (np.empty((samples, samples), dtype=dtype, order="F") for _ in range(2))
     # delta^L_k(s) . delta^L_k'(t) = delta_kk': the last layer has a share in the diagonal blocks alone
-    _square(sweep.h[-1], signal, scale=1 / samples, constant=constant)
+    _square(sweep.h[-1], kernel, scale=1 / samples, constant=constant)
     if outputs == 1:
-        gram, signal = signal, np.empty_like(signal)
+        gram, kernel = kernel, np.empty_like(kernel)
     else:
         # numpy.zeros asks for no large pages, and the first pass over it would take twice as long
         gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
-            gram[rows, rows] = signal
-    for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
+            gram[rows, rows] = kernel
+    for h, delta in zip(sweep.h_of_gradients[:-1], sweep.delta[:-1], strict=True):
         if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
             gram = _add_all_samples(gram, delta, h)
             continue
-        _square(h, signal, scale=1 / samples, constant=constant)
+        _square(h, kernel, scale=1 / samples, constant=constant)
         if outputs > 1:  # blocks beside the diagonal need all of it
-            _fill_lower(signal)
+            _fill_lower(kernel)
         # one block at a time, which needs no second matrix of this size and is multiplied while it is at hand
         for right, columns in enumerate(_blocks(outputs, samples)):
             for left, rows in enumerate(_blocks(right, samples)):
                 _product(delta[left], delta[right], overlap)
-                _accumulate(gram[rows, columns], overlap, signal)
+                _accumulate(gram[rows, columns], overlap, kernel)
             _square(delta[right], overlap)
-            _accumulate(gram[columns, columns], overlap, signal, upper=True)
+            _accumulate(gram[columns, columns], overlap, kernel, upper=True)
     return gram
 
 
@@ -194,18 +202,18 @@ def _product(x: NDArray[np.float64], y: NDArray[np.float64], into: NDArray[np.fl
 
 
 def _accumulate(
-    block: NDArray[np.float64], overlap: NDArray[np.float64], signal: NDArray[np.float64], *, upper: bool = False
+    block: NDArray[np.float64], overlap: NDArray[np.float64], kernel: NDArray[np.float64], *, upper: bool = False
 ) -> None:
-    """Add ``overlap * signal`` to a T x T block, or to its upper triangle; ``overlap`` is used up.
+    """Add ``overlap * kernel`` to a T x T block, or to its upper triangle; ``overlap`` is used up.
 
     This costs memory traffic, not arithmetic: it goes a few columns at a time, which stay in the cache, and leaves out
     the lower triangle.
     """
-    for start in range(0, len(block), _TILE):
-        columns = slice(start, start + _TILE)
-        rows = slice(start + _TILE if upper else None)
+    for start in range(0, len(block), _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        rows = slice(start + _COLUMNS if upper else None)
         part = overlap[rows, columns]
-        part *= signal[rows, columns]
+        part *= kernel[rows, columns]
         block[rows, columns] += part
 
 
@@ -221,7 +229,7 @@ def _add_all_samples(
     outputs, samples, _, units = delta.shape
     factor = np.linalg.qr(h.T, mode="r")
     syrk = get_blas_funcs("syrk", (gram,))
-    step = max(1, SLAB // (outputs * samples * len(factor)))
+    step = max(1, _BATCH_GRADIENTS // (outputs * samples * len(factor)))
     for start in range(0, units, step):
         gradients = (factor @ delta[..., start : start + step]).reshape(outputs * samples, -1)
         gram = syrk(1 / samples, gradients.T, beta=1.0, c=gram, trans=1, overwrite_c=1)
@@ -230,9 +238,9 @@ def _add_all_samples(
 
 def _fill_lower(matrix: NDArray[np.float64]) -> None:
     """Copy the upper triangle onto the lower one, in tiles that fit the cache."""
-    below = np.tri(_TILE, k=-1, dtype=bool)
-    for start in range(0, len(matrix), _TILE):
-        tile = slice(start, start + _TILE)
+    below = np.tri(_COLUMNS, k=-1, dtype=bool)
+    for start in range(0, len(matrix), _COLUMNS):
+        tile = slice(start, start + _COLUMNS)
         matrix[tile, :start] = matrix[:start, tile].T
         diagonal = matrix[tile, tile]
         np.copyto(diagonal, diagonal.T.copy(), where=below[: len(diagonal), : len(diagonal)])

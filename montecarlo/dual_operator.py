@@ -11,14 +11,14 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from meanfield import HiddenNormalization, Network
-from meanfield.errors import require_boolean
+from meanfield.errors import require_boolean, require_instance
 
 from .lanczos import VECTORS
 from .normalize import Normalised, normalise_outputs
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
-_SOME = 8
-"""With batch normalisation in the hidden layers, the trace is taken from so many samples."""
+_TRACE_SAMPLES = 8
+"""With batch normalisation in the hidden layers, the trace is estimated from so many samples."""
 
 
 def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
@@ -59,13 +59,14 @@ def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     >>> dual_operator(sweep) @ [2.0]
     array([46.])
     """
+    require_instance("sweep", sweep, Sweep)
     choice = sweep.finite_network.network.output_normalization
-    return _symmetric(partial(_apply, _signals(sweep, biases), sweep, normalise_outputs(sweep.u[-1], choice)), sweep)
+    return _operator(sweep, normalise_outputs(sweep.u[-1], choice), biases)
 
 
 def plain_dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     """Return F* of the outputs u^L, before their normalisation."""
-    return _symmetric(partial(_apply, _signals(sweep, biases), sweep, Normalised(sweep.u[-1])), sweep)
+    return _operator(sweep, Normalised(sweep.u[-1]), biases)
 
 
 def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = True) -> float:
@@ -78,10 +79,10 @@ def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = Tr
     """
     samples, outputs = sweep.outputs.shape
     if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
-        some = slice(None, None, -(-samples // _SOME))
+        some = slice(None, None, -(-samples // _TRACE_SAMPLES))
         diagonal = np.zeros((outputs, samples))[:, some]
-        for signal, delta in zip(_signals(sweep, biases), sweep.delta, strict=True):
-            diagonal += [[np.vdot(one, signal(one)) for one in of_output] for of_output in delta[:, some]]
+        for kernel, delta in zip(_kernels(sweep, biases), sweep.delta, strict=True):
+            diagonal += [[np.vdot(one, kernel(one)) for one in of_output] for of_output in delta[:, some]]
     else:
         some = slice(None)
         diagonal = np.zeros((outputs, samples))
@@ -109,50 +110,54 @@ def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeL
     return (np.dtype(dtype).itemsize * (kernels + parts) + 8 * vectors) / 2**30
 
 
-Signal = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+LinearMap = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _symmetric(product: Signal, sweep: Sweep) -> LinearOperator:
-    size = sweep.outputs.size
+def _operator(sweep: Sweep, of_outputs: Normalised, biases: bool) -> LinearOperator:
+    kernels, size = _kernels(sweep, biases), sweep.outputs.size
+    require_squares(sweep, biases=biases)
+    product = partial(_apply, kernels, sweep, of_outputs)
     return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=sweep.outputs.dtype)
 
 
-def _apply(signals: list[Signal], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]) -> NDArray[np.float64]:
+def _apply(
+    kernels: list[LinearMap], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return F* v."""
     samples, outputs = sweep.outputs.shape
     batch = sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
     at_outputs = np.array(v.reshape(outputs, samples).T, dtype=sweep.outputs.dtype)  # v_k(t) as (t, k)
     at_outputs = of_outputs.adjoint(at_outputs[None])[0]
-    total = signals[-1](at_outputs)  # delta^L is the identity
-    for signal, delta in zip(signals, sweep.delta[:-1], strict=False):
+    total = kernels[-1](at_outputs)  # delta^L is the identity
+    for kernel, delta in zip(kernels, sweep.delta[:-1], strict=False):
         if batch:
             rows = delta.reshape(outputs * samples, -1)  # (k, t), and (a, i)
             gathered = (at_outputs.T.reshape(-1) @ rows).reshape(samples, -1)
-            total += (rows @ signal(gathered).reshape(-1)).reshape(outputs, samples).T
+            total += (rows @ kernel(gathered).reshape(-1)).reshape(outputs, samples).T
         else:
             by_sample = delta.transpose(1, 0, 2)
             gathered = np.matmul(at_outputs[:, None, :], by_sample)[:, 0]
-            total += np.matmul(by_sample, signal(gathered)[:, :, None])[:, :, 0]
+            total += np.matmul(by_sample, kernel(gathered)[:, :, None])[:, :, 0]
     projected: NDArray[np.float64] = of_outputs.adjoint(total[None])[0]
     return projected.T.reshape(-1)
 
 
-def _signals(sweep: Sweep, biases: bool) -> list[Signal]:
+def _kernels(sweep: Sweep, biases: bool) -> list[LinearMap]:
     """Return, for every layer, the map w -> (1/T) (h h' + 11') w of matrices with a row for every sample."""
     depth, network = len(sweep.h), sweep.finite_network.network
-    biases, signals = require_boolean("biases", biases), list[Signal]()
-    for layer, h in enumerate(sweep.signals):
+    biases, kernels = require_boolean("biases", biases), list[LinearMap]()
+    for layer, h in enumerate(sweep.h_of_gradients):
         # a shift of a whole batch is taken out again: no share of the biases
         shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)
-        kernel = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
-        signals.append(partial(_signal, h, kernel, shift))
-    return signals
+        products = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
+        kernels.append(partial(_times_kernel, h, products, shift))
+    return kernels
 
 
-def _signal(
-    h: NDArray[np.float64], kernel: NDArray[np.float64] | None, shift: bool, w: NDArray[np.float64]
+def _times_kernel(
+    h: NDArray[np.float64], products: NDArray[np.float64] | None, shift: bool, w: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = kernel @ w if kernel is not None else h @ (h.T @ w)
+    result: NDArray[np.float64] = products @ w if products is not None else h @ (h.T @ w)
     if shift:
         result += w.sum(axis=0)
     result /= len(h)

@@ -11,9 +11,9 @@ from meanfield import HiddenNormalization, Network
 
 from .dual_operator import plain_dual_operator
 from .normalize import SAMPLES, Normalised, normalise_outputs, require_digits
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
-_TILE = 1024
+_TILE_ROWS = 1024
 """Rows of a tile: large enough for matrix products at full speed, and 8 MiB."""
 
 _BATCH_PARTS = 8
@@ -60,9 +60,10 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
     of_outputs = normalise_outputs(sweep.u[-1], network.output_normalization)
+    require_squares(sweep, biases=biases)
     across_samples = of_outputs.axis == SAMPLES
-    if across_samples and of_outputs.deviation is not None and samples == 2:
-        return 0.0, 0.0  # as in Normalised.adjoint
+    if of_outputs.is_constant:  # outputs that no parameter changes have no gradients: zero, not its rounding
+        return 0.0, 0.0
     columns = _projected_columns(sweep, of_outputs, biases) if across_samples else None
     step = _samples_of_tile(outputs, samples, network.hidden_normalization)
     parts = [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
@@ -112,22 +113,22 @@ def sum_of_squares(x: NDArray[np.float64]) -> float:
 
 def _samples_of_tile(outputs: int, samples: int, hidden: HiddenNormalization) -> int:
     most = -(-samples // _BATCH_PARTS) if hidden is HiddenNormalization.BATCH else samples
-    return max(1, min(_TILE // outputs, most))
+    return max(1, min(_TILE_ROWS // outputs, most))
 
 
 def _tile(sweep: Sweep, left: slice, right: slice, biases: bool) -> NDArray[np.float64]:
     """Return F*(k, k')_st before the normalisation of the outputs, indices k, s, k', t, for some s and t."""
     samples, outputs = sweep.outputs.shape
     batch = sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
-    signal = _signal(sweep.h[-1], left, right, biases)
-    tile = np.zeros((outputs, len(signal), outputs, signal.shape[1]), dtype=signal.dtype)
+    kernel = _kernel(sweep.h[-1], left, right, biases)
+    tile = np.zeros((outputs, len(kernel), outputs, kernel.shape[1]), dtype=kernel.dtype)
     for k in range(outputs):
-        tile[k, :, k] = signal
-    for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
+        tile[k, :, k] = kernel
+    for h, delta in zip(sweep.h_of_gradients[:-1], sweep.delta[:-1], strict=True):
         if batch:
             tile += _overlap((h @ h.T / samples) @ delta[:, left], delta[:, right])
         else:
-            tile += _with_signal(_overlap(delta[:, left], delta[:, right]), _signal(h, left, right, biases))
+            tile += _times_kernel(_overlap(delta[:, left], delta[:, right]), _kernel(h, left, right, biases))
     return tile
 
 
@@ -138,17 +139,17 @@ def _overlap(delta: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
     return products.reshape(outputs, rows, outputs, columns)
 
 
-def _with_signal(overlap: NDArray[np.float64], signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    overlap *= signal[:, None, :]
+def _times_kernel(overlap: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    overlap *= kernel[:, None, :]
     return overlap
 
 
-def _signal(h: NDArray[np.float64], left: slice, right: slice, biases: bool) -> NDArray[np.float64]:
-    signal = h[left] @ h[right].T
+def _kernel(h: NDArray[np.float64], left: slice, right: slice, biases: bool) -> NDArray[np.float64]:
+    kernel = h[left] @ h[right].T
     if biases:
-        signal += 1
-    signal /= len(h)
-    return signal
+        kernel += 1
+    kernel /= len(h)
+    return kernel
 
 
 def _part(of_outputs: Normalised, part: slice) -> Normalised:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from meanfield import ParameterError
+from meanfield.errors import require_instance
 
 from .codec import flatten
 from .ensemble import Ensemble, run_ensemble
@@ -60,6 +61,7 @@ def precision_error(ensemble: Ensemble[Any]) -> PrecisionError:
     >>> error.width, error.errors["mean"] < 1e-6, error.errors["prediction"] < 1e-5
     (100, True, True)
     """
+    require_instance("ensemble", ensemble, Ensemble)
     single: Any = ensemble.experiment
     if getattr(single, "dtype", "float64") != "float32":
         raise ParameterError("ensemble", "of an experiment in float32", single)

@@ -49,7 +49,7 @@ def mixed(hidden: str, output: str, outputs: int) -> mf.Network:
 def test_operator_and_tiles_against_the_gram(
     hidden: str, output: str, outputs: int, biases: bool, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dual_tiles, "_TILE", 13)  # several tiles, the last of them smaller
+    monkeypatch.setattr(dual_tiles, "_TILE_ROWS", 13)  # several tiles, the last of them smaller
     sweep = member(mixed(hidden, output, 3 if output == "layer" else outputs), samples=samples)
     gram = mc.dual_gram(sweep, biases=biases)
     operator = mc.dual_operator(sweep, biases=biases)
@@ -187,6 +187,53 @@ def test_no_more_than_three_rows(hidden: str, output: str) -> None:
         largest = mc.measure_largest(pair, method="matrix-free")
         assert (largest == 0) == (output == "batch")
         assert largest == pytest.approx(np.linalg.eigvalsh(mc.dual_gram(pair))[-1], rel=TWO_ROUTES)
+
+
+def test_mean_subtraction_leaves_nothing_of_one_sample() -> None:
+    """Zero by every method, not its rounding."""
+    sweep = member(mixed("none", "mean", 3), samples=1)
+    assert not mc.dual_gram(sweep).any()
+    assert dual_moments(sweep) == (0, 0)
+    for method in METHODS:
+        measured = mc.measure_eigenvalues(sweep, method=method)
+        assert (measured.mean, measured.second_moment, measured.lambda_max) == (0, 0, 0)
+        assert mc.measure_largest(sweep, method=method) == 0
+
+
+SMALL = r"of a size of at least 3e-16 in float32, got "
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e-40, 1e-60])
+def test_inputs_and_weights_whose_squares_vanish_in_single_precision_are_refused(scale: float) -> None:
+    finite, x = mc.sample_network(RELU, width=10, rng=np.random.default_rng(0)), np.eye(10)
+    with pytest.raises(mf.ParameterError, match=f"inputs must be zero, or {SMALL}"):
+        mc.propagate(finite, scale * x, dtype="float32")
+    small = mc.FiniteNetwork(RELU, [scale * w for w in finite.weights], finite.biases)
+    with pytest.raises(mf.ParameterError, match=f"weights must be zero, or {SMALL}"):
+        mc.propagate(small, x, dtype="float32")
+    exact, tiny = (mc.measure_eigenvalues(mc.propagate(finite, s * x), biases=False) for s in (1, scale))
+    assert tiny.lambda_max == pytest.approx(scale**2 * exact.lambda_max, rel=TWO_ROUTES)  # relu, in float64
+    assert not mc.propagate(finite, 0 * x, dtype="float32").outputs.any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("measure", [mc.measure_eigenvalues, mc.measure_largest])
+def test_gradients_whose_squares_vanish_in_single_precision(method: str, measure: Callable[..., object]) -> None:
+    """Thirty layers with weights of a tenth: h^29 and delta^1 are 1e-29, and the biases' gradients are 1."""
+    network = mf.Network.uniform(mf.tanh, depth=30, weight_variance=0.01)
+    single, double = (member(network, dtype=dtype) for dtype in ("float32", "float64"))
+    assert single.h[-1].any()
+    with pytest.raises(
+        ArithmeticError, match=r"squares of gradients of .* vanish in float32: scale the inputs, or use"
+    ):
+        measure(single, biases=False, method=method)
+    with pytest.raises(ArithmeticError, match="vanish in float32"):
+        mc.measure_last_layer(single, biases=False)
+    with_biases = [mc.measure_largest(sweep, method=method) for sweep in (single, double)]
+    assert with_biases[0] == pytest.approx(with_biases[1], rel=SINGLE)
+    activity = [mc.measure_order_parameters(sweep).activity.same for sweep in (single, double)]
+    assert activity[1][-1] < 1e-50
+    assert activity[0] == pytest.approx(activity[1], rel=SINGLE)
 
 
 def test_one_sample_of_one_output() -> None:
