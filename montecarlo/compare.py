@@ -176,7 +176,7 @@ def _eigenvalue_rows(
 def _tested(theory: EigenvalueStatistics, member: EigenvalueStatistics, field: str) -> _Tested:
     corrections = [correction for correction in theory.corrections if correction.quantity == field]
     if field == "largest":
-        measured, stated = member.largest.lower, theory.largest
+        measured, stated = member.lambda_max, theory.largest
     else:
         measured, value = getattr(member, field), getattr(theory, field)
         stated = Bounds(value, value)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs
 
 from meanfield import HiddenNormalization, ParameterError
-from meanfield.errors import require_boolean, require_instance, require_number
+from meanfield.errors import require_boolean, require_choice, require_instance, require_integer, require_number
 
+from .forward import require_precision
 from .normalize import Normalised, normalise_outputs, require_digits
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
 MEMORY_LIMIT = 8.0
 """GiB that a dual Gram, or a member of an ensemble, may take unless the user says otherwise."""
 
 _COLUMNS = 64
-"""How many are handled together: 64 columns of 1000 doubles are half a megabyte."""
+"""Columns of a matrix that are handled together: 64 of 1000 doubles are half a megabyte, which stays in the cache."""
 
-SLAB = 2**20
-"""Entries of the gradients that are formed together with batch normalisation in the hidden layers."""
+_BATCH_GRADIENTS = 2**20
+"""Entries of the gradients that are formed together with batch normalisation in the hidden layers: 8 MiB."""
 
 
 def gram_memory(
@@ -40,8 +39,12 @@ def gram_memory(
     >>> round(gram_memory(outputs=1, samples=1000), 3), round(gram_memory(outputs=10, samples=1000), 3)
     (0.022, 0.82)
     """
-    slab = 2 * max(SLAB, outputs * samples**2) if hidden == HiddenNormalization.BATCH else 0
-    return np.dtype(dtype).itemsize * ((outputs**2 + max(outputs, 2)) * samples**2 + slab) / 2**30
+    outputs, samples = (
+        require_integer(name, number, at_least=1) for name, number in (("outputs", outputs), ("samples", samples))
+    )
+    hidden = require_choice("hidden", hidden, HiddenNormalization)
+    gradients = 2 * max(_BATCH_GRADIENTS, outputs * samples**2) if hidden is HiddenNormalization.BATCH else 0
+    return require_precision(dtype).itemsize * ((outputs**2 + max(outputs, 2)) * samples**2 + gradients) / 2**30
 
 
 def require_memory(needed: float, memory_limit: float, *, advice: str = "") -> None:
@@ -50,18 +53,6 @@ def require_memory(needed: float, memory_limit: float, *, advice: str = "") -> N
     if needed > memory_limit:
         expected = f"at least the {needed:.3g} GiB that this needs{advice}"
         raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
-
-
-def require_range(trace: float, sweep: Sweep) -> None:
-    """Raise ArithmeticError if F* overflows or vanishes in the precision of its sweep, given its trace."""
-    if not math.isfinite(trace):
-        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
-    precision = np.finfo(sweep.outputs.dtype)
-    least = sweep.outputs.size * float(precision.tiny / precision.eps)
-    if trace < least and any(h.any() and delta.any() for h, delta in zip(sweep.h, sweep.delta, strict=True)):
-        raise ArithmeticError(
-            f"products of gradients vanish in {sweep.outputs.dtype}: the network or its inputs are too small"
-        )
 
 
 def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> NDArray[np.float64]:
@@ -97,8 +88,8 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     ParameterError
         If that would take more memory than the limit; nothing is allocated before.
     ArithmeticError
-        If a gradient overflows, if products of gradients vanish in the precision of the sweep, or if the samples look
-        so alike that too few digits are left after a normalisation of the outputs.
+        If a gradient overflows, or if the samples look so alike that too few digits are left after a normalisation of
+        the outputs.
 
     Notes
     -----
@@ -116,14 +107,17 @@ def dual_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY
     array([[23.]])
     """
     require_instance("sweep", sweep, Sweep)
+    biases = require_boolean("biases", biases)
     samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
     needed = gram_memory(
         outputs=outputs, samples=samples, hidden=network.hidden_normalization, dtype=sweep.outputs.dtype
     )
     require_memory(needed, memory_limit)
-    gram = _upper_gram(sweep, require_boolean("biases", biases))
-    require_range(float(np.trace(gram, dtype=np.float64)), sweep)  # no entry is larger than those on the diagonal
+    require_squares(sweep, biases=biases)
+    gram = _upper_gram(sweep, biases)
+    if not np.isfinite(np.trace(gram)):  # no entry is larger than those on the diagonal
+        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     _fill_lower(gram)
     gram = gram.T  # symmetric by now: the same matrix, in C order
     project_both_sides(gram, normalise_outputs(sweep.u[-1], network.output_normalization))
@@ -169,7 +163,7 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
         gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
             gram[rows, rows] = kernel
-    for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
+    for h, delta in zip(sweep.h_of_gradients[:-1], sweep.delta[:-1], strict=True):
         if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
             gram = _add_all_samples(gram, delta, h)
             continue
@@ -235,7 +229,7 @@ def _add_all_samples(
     outputs, samples, _, units = delta.shape
     factor = np.linalg.qr(h.T, mode="r")
     syrk = get_blas_funcs("syrk", (gram,))
-    step = max(1, SLAB // (outputs * samples * len(factor)))
+    step = max(1, _BATCH_GRADIENTS // (outputs * samples * len(factor)))
     for start in range(0, units, step):
         gradients = (factor @ delta[..., start : start + step]).reshape(outputs * samples, -1)
         gram = syrk(1 / samples, gradients.T, beta=1.0, c=gram, trans=1, overwrite_c=1)

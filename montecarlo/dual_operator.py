@@ -15,10 +15,10 @@ from meanfield.errors import require_boolean, require_instance
 
 from .lanczos import VECTORS
 from .normalize import Normalised, normalise_outputs
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
-_TRACED = 8
-"""With batch normalisation in the hidden layers, the trace is taken from so many samples."""
+_TRACE_SAMPLES = 8
+"""With batch normalisation in the hidden layers, the trace is estimated from so many samples."""
 
 
 def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
@@ -61,12 +61,12 @@ def dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     """
     require_instance("sweep", sweep, Sweep)
     choice = sweep.finite_network.network.output_normalization
-    return _symmetric(partial(_apply, _kernels(sweep, biases), sweep, normalise_outputs(sweep.u[-1], choice)), sweep)
+    return _operator(sweep, normalise_outputs(sweep.u[-1], choice), biases)
 
 
 def plain_dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
     """Return F* of the outputs u^L, before their normalisation."""
-    return _symmetric(partial(_apply, _kernels(sweep, biases), sweep, Normalised(sweep.u[-1])), sweep)
+    return _operator(sweep, Normalised(sweep.u[-1]), biases)
 
 
 def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = True) -> float:
@@ -79,7 +79,7 @@ def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = Tr
     """
     samples, outputs = sweep.outputs.shape
     if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
-        some = slice(None, None, -(-samples // _TRACED))
+        some = slice(None, None, -(-samples // _TRACE_SAMPLES))
         diagonal = np.zeros((outputs, samples))[:, some]
         for kernel, delta in zip(_kernels(sweep, biases), sweep.delta, strict=True):
             diagonal += [[np.vdot(one, kernel(one)) for one in of_output] for of_output in delta[:, some]]
@@ -110,15 +110,19 @@ def operator_memory(network: Network, width: int, samples: int, *, dtype: DTypeL
     return (np.dtype(dtype).itemsize * (kernels + parts) + 8 * vectors) / 2**30
 
 
-Map = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+LinearMap = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _symmetric(product: Map, sweep: Sweep) -> LinearOperator:
-    size = sweep.outputs.size
+def _operator(sweep: Sweep, of_outputs: Normalised, biases: bool) -> LinearOperator:
+    kernels, size = _kernels(sweep, biases), sweep.outputs.size
+    require_squares(sweep, biases=biases)
+    product = partial(_apply, kernels, sweep, of_outputs)
     return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=sweep.outputs.dtype)
 
 
-def _apply(kernels: list[Map], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]) -> NDArray[np.float64]:
+def _apply(
+    kernels: list[LinearMap], sweep: Sweep, of_outputs: Normalised, v: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return F* v."""
     samples, outputs = sweep.outputs.shape
     batch = sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
@@ -138,22 +142,22 @@ def _apply(kernels: list[Map], sweep: Sweep, of_outputs: Normalised, v: NDArray[
     return projected.T.reshape(-1)
 
 
-def _kernels(sweep: Sweep, biases: bool) -> list[Map]:
+def _kernels(sweep: Sweep, biases: bool) -> list[LinearMap]:
     """Return, for every layer, the map w -> (1/T) (h h' + 11') w of matrices with a row for every sample."""
     depth, network = len(sweep.h), sweep.finite_network.network
-    biases, kernels = require_boolean("biases", biases), list[Map]()
-    for layer, h in enumerate(sweep.signals):
+    biases, kernels = require_boolean("biases", biases), list[LinearMap]()
+    for layer, h in enumerate(sweep.h_of_gradients):
         # a shift of a whole batch is taken out again: no share of the biases
         shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)
-        overlap = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
-        kernels.append(partial(_times_kernel, h, overlap, shift))
+        products = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
+        kernels.append(partial(_times_kernel, h, products, shift))
     return kernels
 
 
 def _times_kernel(
-    h: NDArray[np.float64], overlap: NDArray[np.float64] | None, shift: bool, w: NDArray[np.float64]
+    h: NDArray[np.float64], products: NDArray[np.float64] | None, shift: bool, w: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = overlap @ w if overlap is not None else h @ (h.T @ w)
+    result: NDArray[np.float64] = products @ w if products is not None else h @ (h.T @ w)
     if shift:
         result += w.sum(axis=0)
     result /= len(h)

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from meanfield import HiddenNormalization, Network
-from meanfield.errors import require_instance
 
-from .dual import require_range
 from .dual_operator import plain_dual_operator
 from .normalize import SAMPLES, Normalised, normalise_outputs, require_digits
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
-_ROWS = 1024
+_TILE_ROWS = 1024
 """Rows of a tile: large enough for matrix products at full speed, and 8 MiB."""
 
 _BATCH_PARTS = 8
@@ -59,23 +57,21 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     >>> dual_moments(sweep)
     (23.0, 529.0)
     """
-    require_instance("sweep", sweep, Sweep)
     samples, outputs = sweep.outputs.shape
     network = sweep.finite_network.network
     of_outputs = normalise_outputs(sweep.u[-1], network.output_normalization)
+    require_squares(sweep, biases=biases)
     across_samples = of_outputs.axis == SAMPLES
-    if across_samples and of_outputs.is_constant:
-        return 0.0, 0.0  # not to rounding, but exactly: the outputs do not depend on the parameters
+    if of_outputs.is_constant:  # outputs that no parameter changes have no gradients: zero, not its rounding
+        return 0.0, 0.0
     columns = _projected_columns(sweep, of_outputs, biases) if across_samples else None
     step = _samples_of_tile(outputs, samples, network.hidden_normalization)
     parts = [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
-    before = whole = trace = squares = 0.0
+    before = trace = squares = 0.0
     for left, right in combinations_with_replacement(parts, 2):
         tile = _tile(sweep, left, right, biases)
         if left == right:
-            diagonal = np.einsum("ksks->sk", tile)
-            whole += float(np.sum(diagonal, dtype=np.float64))
-            before += float(np.sum(diagonal * _part(of_outputs, left).weights))
+            before += float(np.sum(np.einsum("ksks->sk", tile) * _part(of_outputs, left).weights))
         if columns is not None:
             _project(tile, *columns, left, right)
         else:
@@ -85,7 +81,8 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
             trace += float(np.einsum("ksks->", tile, dtype=np.float64))
         squares += (1 if left == right else 2) * sum_of_squares(tile)
         del tile  # or it is there beside the next
-    require_range(whole, sweep)
+    if not np.isfinite(before):
+        raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
     require_digits(trace, before, of_outputs)
     return trace, squares
 
@@ -116,7 +113,7 @@ def sum_of_squares(x: NDArray[np.float64]) -> float:
 
 def _samples_of_tile(outputs: int, samples: int, hidden: HiddenNormalization) -> int:
     most = -(-samples // _BATCH_PARTS) if hidden is HiddenNormalization.BATCH else samples
-    return max(1, min(_ROWS // outputs, most))
+    return max(1, min(_TILE_ROWS // outputs, most))
 
 
 def _tile(sweep: Sweep, left: slice, right: slice, biases: bool) -> NDArray[np.float64]:
@@ -127,11 +124,11 @@ def _tile(sweep: Sweep, left: slice, right: slice, biases: bool) -> NDArray[np.f
     tile = np.zeros((outputs, len(kernel), outputs, kernel.shape[1]), dtype=kernel.dtype)
     for k in range(outputs):
         tile[k, :, k] = kernel
-    for h, delta in zip(sweep.signals[:-1], sweep.delta[:-1], strict=True):
+    for h, delta in zip(sweep.h_of_gradients[:-1], sweep.delta[:-1], strict=True):
         if batch:
             tile += _overlap((h @ h.T / samples) @ delta[:, left], delta[:, right])
         else:
-            tile += _with_kernel(_overlap(delta[:, left], delta[:, right]), _kernel(h, left, right, biases))
+            tile += _times_kernel(_overlap(delta[:, left], delta[:, right]), _kernel(h, left, right, biases))
     return tile
 
 
@@ -142,7 +139,7 @@ def _overlap(delta: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
     return products.reshape(outputs, rows, outputs, columns)
 
 
-def _with_kernel(overlap: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+def _times_kernel(overlap: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     overlap *= kernel[:, None, :]
     return overlap
 

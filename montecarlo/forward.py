@@ -86,7 +86,7 @@ def require_precision(dtype: DTypeLike) -> np.dtype[Any]:
     """
     try:
         precision = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, DeprecationWarning):  # of "a", an old word for text, where warnings are errors
         precision = None
     if precision is None or precision.name not in _PRECISIONS:
         raise ParameterError("dtype", " or ".join(_PRECISIONS), dtype if precision is None else precision.name)

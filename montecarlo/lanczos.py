@@ -34,9 +34,8 @@ class LargestEigenvalue:
 
     value: float
     residual: float
-    """The norm of A x - value x for the unit vector x: some eigenvalue is within it.
-
-    Without products by x that are not exact, which may add their rounding."""
+    """The norm of A x - value x for the unit vector x: some eigenvalue is no farther from the value than this, but for
+    the rounding of the products."""
     products: int
     """How many products with the matrix it took."""
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield import AssumptionError, OutputNormalization
-from meanfield.errors import require_boolean
+from meanfield.errors import require_boolean, require_instance
 
-from .propagate import Sweep
+from .propagate import Sweep, require_squares
 
 
 def last_layer_gram(sweep: Sweep, *, biases: bool = True) -> NDArray[np.float64]:
@@ -48,9 +48,12 @@ def last_layer_gram(sweep: Sweep, *, biases: bool = True) -> NDArray[np.float64]
     >>> last_layer_gram(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     array([[5.]])
     """
+    require_instance("sweep", sweep, Sweep)
+    biases = require_boolean("biases", biases)
     require_plain_outputs(sweep.finite_network.network.output_normalization, "the last layer's block of Theorem 3.4")
     h = sweep.h[-1]
-    return np.asarray((h @ h.T + require_boolean("biases", biases)) / sweep.samples)
+    require_squares(sweep, biases=biases, first_layer=len(sweep.h))
+    return np.asarray((h @ h.T + biases) / sweep.samples)
 
 
 def require_plain_outputs(choice: OutputNormalization, what: str) -> None:

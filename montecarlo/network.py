@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meanfield import Network, ParameterError
-from meanfield.errors import require_boolean, require_integer
+from meanfield.errors import require_boolean, require_instance, require_integer, require_real, require_sequence
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -46,12 +46,13 @@ class FiniteNetwork:
     biases: tuple[NDArray[np.float64], ...]
 
     def __init__(self, network: Network, weights: Iterable[ArrayLike], biases: Iterable[ArrayLike]) -> None:
+        require_instance("network", network, Network)
         object.__setattr__(self, "network", network)
-        object.__setattr__(self, "weights", tuple(map(_frozen_copy, weights)))
-        object.__setattr__(self, "biases", tuple(map(_frozen_copy, biases)))
-        for parameter, arrays in (("weights", self.weights), ("biases", self.biases)):
-            if len(arrays) != network.depth:
-                raise ParameterError(parameter, f"one array for each of the {network.depth} layers", len(arrays))
+        for parameter, arrays in (("weights", weights), ("biases", biases)):
+            copies = tuple(_frozen_copy(parameter, array) for array in require_sequence(parameter, arrays))
+            object.__setattr__(self, parameter, copies)
+            if len(copies) != network.depth:
+                raise ParameterError(parameter, f"one array for each of the {network.depth} layers", len(copies))
         below = None
         for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
             if w.ndim != 2 or not w.size or below not in (None, w.shape[1]):
@@ -78,8 +79,8 @@ class FiniteNetwork:
         return sum(w.size + biases * b.size for w, b in zip(self.weights, self.biases, strict=True))
 
 
-def _frozen_copy(values: ArrayLike) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)
+def _frozen_copy(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
+    array = np.array(require_real(parameter, values))
     array.setflags(write=False)
     return array
 
@@ -104,6 +105,8 @@ def sample_network(network: Network, *, width: int, rng: np.random.Generator) ->
     >>> sample_network(network, width=50, rng=np.random.default_rng(0)).widths
     (50, 50, 50, 1)
     """
+    require_instance("network", network, Network)
+    require_instance("rng", rng, np.random.Generator)
     widths = network.widths(width)
     weights, biases = [], []
     for layer in range(network.depth):
@@ -125,5 +128,7 @@ def sample_inputs(network: Network, *, width: int, samples: int, rng: np.random.
     >>> sample_inputs(network, width=50, samples=4, rng=np.random.default_rng(0)).shape
     (4, 50)
     """
+    require_instance("network", network, Network)
+    require_instance("rng", rng, np.random.Generator)
     samples = require_integer("samples", samples, at_least=1)
     return rng.standard_normal((samples, network.widths(width)[0]))

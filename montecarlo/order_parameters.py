@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield import HiddenNormalization, OrderParameters, Pair, ParameterError
+from meanfield.errors import require_instance
 
 from .propagate import Sweep
 
@@ -110,6 +111,7 @@ def measure_deviations(sweep: Sweep, theory: OrderParameters) -> OrderParameters
     >>> measure_deviations(sweep, mf.propagate(network)).activity.cross  # of 3 from 0
     array([3., 3.])
     """
+    require_instance("theory", theory, OrderParameters)
     average, spread = measure_order_parameters(sweep), measure_spread(sweep)
     return OrderParameters(
         activity=_rms(average.activity, spread.activity, theory.activity),
@@ -126,6 +128,7 @@ def _rms(
 
 
 def _require_pairs(sweep: Sweep) -> None:
+    require_instance("sweep", sweep, Sweep)
     if sweep.samples < 2:
         raise ParameterError("samples", "at least 2 to measure an overlap", sweep.samples)
 
@@ -138,8 +141,9 @@ def _average_products(x: NDArray[np.float64], *, per_unit: bool = True) -> Pair[
     """Return the averages of x(t) . x(t) and of x(s) . x(t), s != t; samples are the last axis but one."""
     samples, units = x.shape[-2:]
     factor = 1 if per_unit else units
-    squares = factor * float(np.mean(np.square(x)))
-    square_of_mean = factor * float(np.mean(np.square(x.mean(axis=-2))))
+    # in float64, whatever x is: squares of 1e-20 would vanish in float32
+    squares = factor * float(np.mean(np.square(x, dtype=np.float64)))
+    square_of_mean = factor * float(np.mean(np.square(x.mean(axis=-2, dtype=np.float64))))
     return Pair(squares, (samples * square_of_mean - squares) / (samples - 1))
 
 
@@ -149,6 +153,7 @@ def _spread_of_products(x: NDArray[np.float64], *, per_unit: bool = True) -> Pai
     same, cross = [], []
     different = ~np.eye(samples, dtype=bool)
     for output in x.reshape(-1, samples, units):
+        output = output.astype(np.float64, copy=False)
         products = output @ output.T / (units if per_unit else 1)
         same.append(np.diagonal(products))
         cross.append(products[different])

@@ -5,6 +5,7 @@ Arrays are annotated as float64, which they are unless float32 is asked for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from meanfield import HiddenNormalization, Network
 
-from .forward import Arrays, forward
+from .forward import Arrays, forward, size, smallest_size
 from .network import FiniteNetwork
 
 
@@ -44,7 +45,7 @@ class Sweep:
         return len(self.outputs)
 
     @cached_property
-    def signals(self) -> Arrays:
+    def h_of_gradients(self) -> Arrays:
         """h^l for l = 0 .. L-1, as the gradients with respect to the weights above have it.
 
         A batch-normalised layer does not see what the samples below it have in common: that is taken out here, where it
@@ -72,12 +73,14 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
     dtype : numpy.float64 or numpy.float32
         Of everything in the sweep, and of what is measured on it. float32 halves memory and time; of relu and tanh at
         M = T = 1000, m_lambda and s_lambda are then within 1e-6, and lambda_max within 1e-5, of those of float64.
-        Activation functions are evaluated in float64, and the weights rounded.
+        Activation functions are evaluated in float64, and the weights rounded. Gradients below 3e-16, whose squares
+        have no digits in float32, are refused where they count.
 
     Raises
     ------
     ParameterError
-        If the inputs do not fit the network, or a normalisation has a single value to take the spread of.
+        If the inputs do not fit the network, a normalisation has a single value to take the spread of, or inputs or
+        weights are too small for their squares.
     ArithmeticError
         If what is to be normalised has no spread, or overflows.
 
@@ -108,6 +111,34 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
             delta *= slope
         deltas.insert(0, normalised.adjoint(delta))
     return Sweep(finite_network, ahead.outputs, ahead.h, ahead.u, tuple(deltas))
+
+
+def require_squares(sweep: Sweep, *, biases: bool, first_layer: int = 1) -> None:
+    """Raise ArithmeticError if squares of gradients vanish in float32, and count beside those of other layers.
+
+    In float64, which has room for squares of 1e-146, nothing is looked for.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0)
+    >>> small = FiniteNetwork(network, [[[1e-9]], [[1e-9]]], [[0.0], [0.0]])
+    >>> require_squares(propagate(small, [[1.0]], dtype="float32"), biases=False)
+    >>> require_squares(propagate(small, [[1e-9]], dtype="float32"), biases=False)
+    Traceback (most recent call last):
+    ArithmeticError: squares of gradients of 1e-18 vanish in float32: scale the inputs, or use float64
+    """
+    precision = sweep.outputs.dtype
+    if precision == np.float64:
+        return
+    sizes = [(size(h), size(delta)) for h, delta in zip(sweep.h, sweep.delta, strict=True)][first_layer - 1 :]
+    largest = max(delta * max(h, biases) for h, delta in sizes)
+    for h, delta in sizes:
+        counts = h * delta > math.sqrt(np.finfo(precision).eps) * largest
+        if counts and min(h, delta, h * delta) < smallest_size(precision):
+            raise ArithmeticError(
+                f"squares of gradients of {h * delta:.0e} vanish in {precision}: scale the inputs, or use float64"
+            )
 
 
 def sweep_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike = np.float64) -> float:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from meanfield import OutputNormalization, ParameterError
+from meanfield.errors import require_instance
 
 from .dual import MEMORY_LIMIT, dual_gram, project_both_sides, require_memory
 from .network import FiniteNetwork
@@ -116,6 +117,7 @@ def q_form_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMO
 
 
 def _axis(sweep: Sweep) -> int:
+    require_instance("sweep", sweep, Sweep)
     output = sweep.finite_network.network.output_normalization
     if output not in (OutputNormalization.BATCH, OutputNormalization.LAYER):
         raise ParameterError(

@@ -20,6 +20,7 @@ from meanfield import (
     OutputNormalization,
     ReadoutScales,
 )
+from meanfield.errors import require_instance
 
 from .dual import MEMORY_LIMIT, dual_gram
 from .dual_operator import dual_operator, plain_trace
@@ -79,6 +80,7 @@ def measure_eigenvalues(
     >>> measured.prediction, measured.mean, measured.parameters
     (23.0, 5.75, 4.0)
     """
+    require_instance("sweep", sweep, Sweep)
     finite = sweep.finite_network
     divides = finite.network.output_normalization in (OutputNormalization.BATCH, OutputNormalization.LAYER)
     readout = ReadoutScales.from_outputs(sweep.u[-1]) if divides else None
@@ -122,6 +124,7 @@ def measure_largest(
     >>> measure_largest(mc.propagate(mc.FiniteNetwork(network, [[[2.0]], [[3.0]]], [[0.0], [1.0]]), [[1.0]]))
     23.0
     """
+    require_instance("sweep", sweep, Sweep)
     if _method_for(sweep, method, memory_limit, with_moments=False) is EigenvalueMethod.DENSE:
         return largest_eigenvalue(dual_gram(sweep, biases=biases, memory_limit=memory_limit))
     largest = largest_eigenvalue(dual_operator(sweep, biases=biases))
@@ -161,9 +164,9 @@ def measure_last_layer(sweep: Sweep, *, biases: bool = True) -> EigenvalueStatis
     >>> measure_last_layer(sweep).prediction, mc.measure_eigenvalues(sweep).prediction
     (5.0, 23.0)
     """
+    gram = last_layer_gram(sweep, biases=biases)
     outputs = sweep.outputs.shape[1]
     parameters = outputs * (sweep.h[-1].shape[1] + (1 if biases else 0))
-    gram = last_layer_gram(sweep, biases=biases)
     trace, squares = _moments(gram)
     return _statistics(outputs * trace, outputs * squares, largest_eigenvalue(gram), parameters)
 
@@ -208,6 +211,7 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
     >>> measure_eigenspace(mc.propagate(finite, [[1.0]])).alignment  # one sample: its gradient is the eigenvector
     1.0
     """
+    require_instance("sweep", sweep, Sweep)
     require_plain_outputs(sweep.finite_network.network.output_normalization, "Theorem 3.1")
     gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
     samples, outputs = sweep.outputs.shape

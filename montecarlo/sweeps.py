@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from meanfield import Network, ParameterError
-from meanfield.errors import require_integer, require_number, require_sequence
+from meanfield.errors import require_instance, require_integer, require_number, require_sequence
 
 from .codec import register
 from .ensemble import Ensemble, run_ensembles
@@ -175,7 +175,7 @@ class SweepPlan:
             raise ParameterError("learning_rates", "at least one, increasing", rates)
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "learning_rates", rates)
-        places = [(network, width) for network in self.networks for width in widths]
+        places = [(network, width) for network in require_sequence("networks", self.networks) for width in widths]
         experiments = [one for place in places for one in (self.measuring(*place), *self.training(*place))]
         object.__setattr__(self, "experiments", tuple(experiments))
 
@@ -240,6 +240,7 @@ def sweep_learning_rates(
     >>> [sweep.smallest_exploding for sweep in at_40]
     [1.0, 1.0]
     """
+    require_instance("plan", plan, SweepPlan)
     # mixed up, so that what is done tells at any time how long the rest will take
     order = np.random.default_rng(0).permutation(len(plan.experiments))
     ensembles: tuple[Ensemble[Any], ...] = run_ensembles(

@@ -236,7 +236,7 @@ def measure_growth(
             store=store,
             progress=progress,
         )
-        largest.append([member.largest.lower for member in ensemble.members])
+        largest.append([member.lambda_max for member in ensemble.members])
     return SharpnessGrowth(network, sharpness_exponents(0.5), fit_rate(widths, largest))
 
 

@@ -190,6 +190,7 @@ def measure_threshold(
     >>> stable < 2 / mc.dual_gram(mc.propagate(student, [[1.0]])).item() < unstable
     True
     """
+    require_instance("finite_network", finite_network, FiniteNetwork)
     require_instance("rng", rng, np.random.Generator)
     start = require_number("start", start, above=0)
     labels = forward(_nearby(finite_network, rng), inputs).outputs

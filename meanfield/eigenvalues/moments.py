@@ -86,6 +86,19 @@ class EigenvalueStatistics:
     corrections: tuple[Correction, ...] = ()
     """What separates the theorem from finite networks, by its order of magnitude; empty for a measurement."""
 
+    @property
+    def lambda_max(self) -> float:
+        """The largest eigenvalue, where it is a number: measured, or by a theorem that is an equality.
+
+        Raises
+        ------
+        ValueError
+            Where a theorem only bounds it.
+        """
+        if self.largest.lower != self.largest.upper:
+            raise ValueError(f"lambda_max is bounded, by {self.largest} ({self.theorem})")
+        return self.largest.lower
+
     def __str__(self) -> str:
         s = _known(self.second_moment)
         unbounded = any(c.quantity == "second_moment" and math.isinf(c.size) for c in self.corrections)

@@ -51,7 +51,7 @@ def mixed(hidden: str, output: str, outputs: int) -> mf.Network:
 def test_operator_and_tiles_against_the_gram(
     hidden: str, output: str, outputs: int, biases: bool, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dual_tiles, "_ROWS", 13)  # several tiles, the last of them smaller
+    monkeypatch.setattr(dual_tiles, "_TILE_ROWS", 13)  # several tiles, the last of them smaller
     sweep = member(mixed(hidden, output, 3 if output == "layer" else outputs), samples=samples)
     gram = mc.dual_gram(sweep, biases=biases)
     operator = mc.dual_operator(sweep, biases=biases)
@@ -191,6 +191,53 @@ def test_no_more_than_three_rows(hidden: str, output: str) -> None:
         assert largest == pytest.approx(np.linalg.eigvalsh(mc.dual_gram(pair))[-1], rel=TWO_ROUTES)
 
 
+def test_mean_subtraction_leaves_nothing_of_one_sample() -> None:
+    """Zero by every method, not its rounding."""
+    sweep = member(mixed("none", "mean", 3), samples=1)
+    assert not mc.dual_gram(sweep).any()
+    assert dual_moments(sweep) == (0, 0)
+    for method in METHODS:
+        measured = mc.measure_eigenvalues(sweep, method=method)
+        assert (measured.mean, measured.second_moment, measured.lambda_max) == (0, 0, 0)
+        assert mc.measure_largest(sweep, method=method) == 0
+
+
+SMALL = r"of a size of at least 3e-16 in float32, got "
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e-40, 1e-60])
+def test_inputs_and_weights_whose_squares_vanish_in_single_precision_are_refused(scale: float) -> None:
+    finite, x = mc.sample_network(RELU, width=10, rng=np.random.default_rng(0)), np.eye(10)
+    with pytest.raises(mf.ParameterError, match=f"inputs must be zero, or {SMALL}"):
+        mc.propagate(finite, scale * x, dtype="float32")
+    small = mc.FiniteNetwork(RELU, [scale * w for w in finite.weights], finite.biases)
+    with pytest.raises(mf.ParameterError, match=f"weights must be zero, or {SMALL}"):
+        mc.propagate(small, x, dtype="float32")
+    exact, tiny = (mc.measure_eigenvalues(mc.propagate(finite, s * x), biases=False) for s in (1, scale))
+    assert tiny.lambda_max == pytest.approx(scale**2 * exact.lambda_max, rel=TWO_ROUTES)  # relu, in float64
+    assert not mc.propagate(finite, 0 * x, dtype="float32").outputs.any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("measure", [mc.measure_eigenvalues, mc.measure_largest])
+def test_gradients_whose_squares_vanish_in_single_precision(method: str, measure: Callable[..., object]) -> None:
+    """Thirty layers with weights of a tenth: h^29 and delta^1 are 1e-29, and the biases' gradients are 1."""
+    network = mf.Network.uniform(mf.tanh, depth=30, weight_variance=0.01)
+    single, double = (member(network, dtype=dtype) for dtype in ("float32", "float64"))
+    assert single.h[-1].any()
+    with pytest.raises(
+        ArithmeticError, match=r"squares of gradients of .* vanish in float32: scale the inputs, or use"
+    ):
+        measure(single, biases=False, method=method)
+    with pytest.raises(ArithmeticError, match="vanish in float32"):
+        mc.measure_last_layer(single, biases=False)
+    with_biases = [mc.measure_largest(sweep, method=method) for sweep in (single, double)]
+    assert with_biases[0] == pytest.approx(with_biases[1], rel=SINGLE)
+    activity = [mc.measure_order_parameters(sweep).activity.same for sweep in (single, double)]
+    assert activity[1][-1] < 1e-50
+    assert activity[0] == pytest.approx(activity[1], rel=SINGLE)
+
+
 def test_one_sample_of_one_output() -> None:
     sweep = member(RELU, samples=1)
     assert mc.measure_largest(sweep, method="matrix-free") == pytest.approx(mc.dual_gram(sweep)[0, 0], rel=TWO_ROUTES)
@@ -325,33 +372,14 @@ def test_without_the_gram_memory_grows_with_the_samples_not_their_square() -> No
     assert mc.gram_memory(outputs=10, samples=40_000) > 1000
 
 
-def test_nothing_is_left_of_one_sample_by_either_method() -> None:
-    sweep = member(TANH.normalized(output="mean"), samples=1)
-    for method in ("dense", "matrix-free"):
-        measured = mc.measure_eigenvalues(sweep, method=method)
-        assert (measured.mean, measured.second_moment, measured.prediction) == (0, 0, 0)
-
-
-@pytest.mark.parametrize(("dtype", "small"), [("float32", 1e-24), ("float64", 1e-170)])
-def test_products_that_vanish_in_their_precision_are_refused(dtype: str, small: float) -> None:
-    rng = np.random.default_rng(0)
-    finite = mc.sample_network(RELU, width=30, rng=rng)
-    sweep = mc.propagate(finite, small * mc.sample_inputs(RELU, width=30, samples=10, rng=rng), dtype=dtype)
-    for method in ("dense", "matrix-free"):
-        for measure in (mc.measure_eigenvalues, mc.measure_largest):
-            with pytest.raises(ArithmeticError, match=f"products of gradients vanish in {dtype}"):
-                measure(sweep, biases=False, method=method)
-            measure(sweep, method=method)  # of the biases they are 1
-
-
 def test_wrong_objects_are_refused() -> None:
-    measures: list[Any] = [mc.dual_gram, mc.dual_operator, dual_moments, mc.measure_eigenvalues, mc.measure_largest]
+    measures: list[Any] = [mc.dual_gram, mc.dual_operator, mc.measure_eigenvalues, mc.measure_largest]
     for refused in (*measures, mc.measure_last_layer, mc.measure_eigenspace):
-        with pytest.raises(mf.ParameterError, match="sweep must be a Sweep, got None"):
+        with pytest.raises(mf.ParameterError, match=r"sweep must be a montecarlo\.Sweep, got None"):
             refused(None)
-    with pytest.raises(mf.ParameterError, match="ensemble must be an Ensemble, got None"):
+    with pytest.raises(mf.ParameterError, match=r"ensemble must be a montecarlo\.Ensemble, got None"):
         mc.precision_error(None)  # type: ignore[arg-type]
-    with pytest.raises(mf.ParameterError, match="network must be a Network, got None"):
+    with pytest.raises(mf.ParameterError, match=r"network must be a meanfield\.Network, got None"):
         mc.choose_method(None, width=10, samples=10)  # type: ignore[arg-type]
     arguments: list[tuple[dict[str, Any], str]] = [
         *(({"samples": samples}, "samples must be an integer >= 1") for samples in (0, -1, math.nan, True, 1.5)),
