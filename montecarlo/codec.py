@@ -55,6 +55,8 @@ def register(kind: Kind) -> Kind:
     >>> decode(encode(Exponent(0.1)))
     Exponent(value=0.1)
     """
+    if not isinstance(kind, type):
+        raise ParameterError("kind", "a dataclass or a named tuple", repr(kind))
     if not (dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))):
         raise ParameterError("kind", "a dataclass or a named tuple", kind.__name__)
     taken = RECORDS.setdefault(kind.__name__, kind)

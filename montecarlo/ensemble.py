@@ -15,6 +15,7 @@ import numpy as np
 from meanfield.errors import ParameterError, require_integer, require_sequence
 
 from .blas import blas_threads
+from .database import canonical
 from .executors import as_finished
 from .experiments import Experiment
 from .fingerprint import fingerprint, versions
@@ -164,7 +165,7 @@ def run_ensembles(
     shelves = [_Shelf()] * len(experiments)
     if store is not None:
         prints = [fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS) for experiment in experiments]
-        if any(one in prints[:n] for n, one in enumerate(prints)):
+        if len({canonical(one, parameter="fingerprint") for one in prints}) < len(prints):
             raise ParameterError("experiments", "different from each other, to be stored", experiments)
         shelves = [_Shelf(store, one) for one in prints]
     return _run(experiments, shelves, members=members, seed=seed, executor=executor, progress=progress)
@@ -180,10 +181,9 @@ def _run(
     progress: Callable[[], object] | None,
 ) -> tuple[Ensemble[Record], ...]:
     report = progress if progress is not None else _silent
-    streams = np.random.SeedSequence(seed).spawn(members)
     records: list[dict[int, Record]] = [shelf.found(members) for shelf in shelves]
     missing = (
-        (_Task(which, member, len(experiments) > 1), (experiment, streams[member]))
+        (_Task(which, member, len(experiments) > 1), (experiment, _stream(seed, member)))
         for which, experiment in enumerate(experiments)
         for member in range(members)
         if member not in records[which]
@@ -295,6 +295,11 @@ def _opened(experiment: object, seed: int, store: str | os.PathLike[str] | Store
         return
     with Store(store, run=data) as own:
         yield _Shelf(own, data)
+
+
+def _stream(seed: int, member: int) -> np.random.SeedSequence:
+    """Return the one of ``SeedSequence(seed).spawn(..)`` that has this number, without those before it."""
+    return np.random.SeedSequence(seed, spawn_key=(member,))
 
 
 def _run_member(task: tuple[Experiment[Record], np.random.SeedSequence]) -> Record:

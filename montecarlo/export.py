@@ -39,7 +39,8 @@ def table_rows(ensemble: AnyEnsemble) -> list[dict[str, Any]]:
     -------
     list of dict
         The names of nested fields are joined by dots, entries of arrays and tuples go by their index. What is None or
-        empty has no entry. A record that is a single number is ``value``.
+        empty has no entry. A record that is a single number is ``value``; fields of a record that are called ``member``
+        or ``seed`` are ``record.member`` and ``record.seed``.
 
     Examples
     --------
@@ -56,7 +57,9 @@ def table_rows(ensemble: AnyEnsemble) -> list[dict[str, Any]]:
     rows = []
     for member, record in _members(ensemble):
         fields = flatten(record)
-        rows.append({"member": member, "seed": ensemble.seed} | ({"value": fields[""]} if "" in fields else fields))
+        first = {"member": member, "seed": ensemble.seed}
+        fields = {f"record.{name}" if name in first else name or "value": value for name, value in fields.items()}
+        rows.append(first | fields)
     return rows
 
 
@@ -73,7 +76,7 @@ def to_frame(*ensembles: AnyEnsemble) -> Any:
     pandas.DataFrame
         The columns ``seed`` and ``member``; those that tell experiments apart, ``experiment.width``,
         ``experiment.network.outputs`` and so on; and the fields of the records as in :func:`table_rows`, with the
-        numbers as they are, to the last bit.
+        numbers as they are, to the last bit; but integers that some of the ensembles do not have become floats.
 
     Raises
     ------
@@ -162,8 +165,8 @@ def require_table(path: Path) -> None:
         raise ParameterError("file", "a path", repr(path))
     if path.suffix not in (".csv", ".parquet"):
         raise ParameterError("file", "a file name that ends in .csv or .parquet", path)
-    if not path.parent.is_dir():
-        raise ParameterError("file", "in a folder that exists", path)
+    if not path.parent.is_dir() or path.is_dir():
+        raise ParameterError("file", "a file in a folder that exists", path)
     _require("pandas", "tables need")
     if path.suffix == ".parquet":
         _require("pyarrow", "Parquet needs")
@@ -187,17 +190,25 @@ def write_table(ensembles: Sequence[AnyEnsemble], path: str | Path) -> int:
     Raises
     ------
     ParameterError
-        For another file name, if a library is not installed, and if there is no member to write.
+        For another file name, if a library is not installed, if there is no member to write, and for what the file
+        cannot hold, as integers of more than 64 bits in Parquet.
     """
     path = Path(path) if isinstance(path, str) else path
     require_table(path)
     frame = to_frame(*require_sequence("ensembles", ensembles))
     if frame.empty:
         raise ParameterError("ensembles", "of at least one finished network", "none")
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    else:
-        frame.to_parquet(path, index=False)
+    aside = path.with_name(f".{path.name}.new{path.suffix}")
+    try:
+        if path.suffix == ".csv":
+            frame.to_csv(aside, index=False)
+        else:
+            frame.to_parquet(aside, index=False)
+        aside.replace(path)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ParameterError("ensembles", f"of columns that a {path.suffix} file can hold", str(error)) from error
+    finally:
+        aside.unlink(missing_ok=True)
     return len(frame)
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from meanfield import Activation, ParameterError
 
-_NEAR = np.linspace(-4.0, 4.0, 41) + 0.0137
+_NEAR = 8 * (np.arange(1, 400) * 0.6180339887498949 % 1) - 4
 _FAR = np.array([-20.0, -15, -11, -8, -6, -5, 5, 6, 8, 11, 15, 20]) + 0.0137
-"""Where activations are told apart; off the integers, where they may have kinks."""
+_BESIDE = 1e-3
+"""Where activations are told apart: at irregular places, and this far from all kinks and jumps that they declare."""
 
 _DIGITS = 9
 """Of the values there: processors differ in the last digits of a tanh."""
@@ -34,8 +35,9 @@ def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str
     Returns
     -------
     dict
-        Ready for JSON. An activation is its name, with a digest of its values and slopes, to 9 digits, on a grid from
-        -20 to 20: another function of the same name is noticed, and the same one is recognised in the next run.
+        Ready for JSON. An activation is its name, with a digest of its kinks and jumps and of its values and slopes, to
+        9 digits, at 400 places from -20 to 20 and beside every kink and jump: another function of the same name is
+        noticed, unless it differs between those places only, and the same one is recognised in the next run.
 
     Raises
     ------
@@ -149,8 +151,10 @@ def _name(kind: type) -> str:
 
 
 def _digest(phi: Activation) -> str:
+    breaks = np.union1d(phi.value.breaks, phi.slope.breaks)
+    beside = np.concatenate([breaks - _BESIDE, breaks + _BESIDE])
     with np.errstate(all="ignore"):
-        near, far = (np.concatenate([phi.value(grid), phi.slope(grid)]) for grid in (_NEAR, _FAR))
+        near, far = (np.concatenate([phi.value(grid), phi.slope(grid)]) for grid in (np.append(_NEAR, beside), _FAR))
         far = np.round(far, _DIGITS)  # of 1 - tanh^2 nothing else is left there
-    digits = " ".join(f"{value + 0.0:.{_DIGITS - 1}e}" for value in (*near, *far))
+    digits = " ".join(f"{value + 0.0:.{_DIGITS - 1}e}" for value in (*breaks, *near, *far))
     return hashlib.sha256(digits.encode()).hexdigest()[:16]

@@ -80,8 +80,10 @@ class FiniteNetwork:
 
 
 def _frozen_copy(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = np.array(require_real(parameter, values))
-    array.setflags(write=False)
+    array = require_real(parameter, values)
+    if array.flags.writeable or not array.flags.owndata:  # what is drawn here is frozen already
+        array = np.array(array)
+        array.setflags(write=False)
     return array
 
 
@@ -111,8 +113,12 @@ def sample_network(network: Network, *, width: int, rng: np.random.Generator) ->
     weights, biases = [], []
     for layer in range(network.depth):
         below, here = widths[layer], widths[layer + 1]
-        weights.append(math.sqrt(network.weight_variance[layer] / below) * rng.standard_normal((here, below)))
-        biases.append(math.sqrt(network.bias_variance[layer]) * rng.standard_normal(here))
+        weights.append(rng.standard_normal((here, below)))
+        weights[layer] *= math.sqrt(network.weight_variance[layer] / below)
+        biases.append(rng.standard_normal(here))
+        biases[layer] *= math.sqrt(network.bias_variance[layer])
+    for array in (*weights, *biases):
+        array.setflags(write=False)
     return FiniteNetwork(network, weights, biases)
 
 

@@ -1,4 +1,4 @@
-"""What float32 costs: one network of an ensemble measured again in float64."""
+"""What float32 costs: some networks of an ensemble measured again in float64."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from meanfield.errors import require_instance
 from .codec import flatten
 from .ensemble import Ensemble, run_ensemble
 
+_NETWORKS = 3
+"""How many networks are measured again, if there are so many."""
+
 
 @dataclass(frozen=True)
 class PrecisionError:
-    """How far one network in float32 is from itself in float64."""
+    """How far networks in float32 are from themselves in float64."""
 
     width: int
     samples: int
-    """M and T of that network: those of the ensemble, or the largest of their halves that fit in float64."""
+    """M and T of these networks: those of the ensemble, or the largest of their halves that fit in float64."""
+    networks: int
+    """How many were measured again."""
     errors: Mapping[str, float]
-    """Of every number of the record, relative to it."""
+    """Of every number of the record, relative to it: the largest of these networks."""
 
     @property
     def worst(self) -> str:
@@ -30,11 +35,14 @@ class PrecisionError:
 
     def __str__(self) -> str:
         size = f"M = {self.width}, T = {self.samples}"
-        return f"float32: off by {self.errors[self.worst]:.0e} at most ({self.worst}), in one network with {size}"
+        which = "one network" if self.networks == 1 else f"the first {self.networks} networks"
+        return (
+            f"float32: off by up to {self.errors[self.worst]:.0e} ({self.worst}) in {which}, {size}; others may be more"
+        )
 
 
 def precision_error(ensemble: Ensemble[Any]) -> PrecisionError:
-    """Estimate the errors of an ensemble in float32 from its first network, run again in float64.
+    """Estimate the errors of an ensemble in float32 from its first networks, at most three, run again in float64.
 
     Parameters
     ----------
@@ -44,8 +52,9 @@ def precision_error(ensemble: Ensemble[Any]) -> PrecisionError:
     Returns
     -------
     PrecisionError
-        The rounding of other networks is alike. Where float64 does not fit into the memory limit of the experiment M
-        and T are halved until it does: errors grow slowly with the size.
+        Other networks have errors of the same kind, but not of the same size: several times as large, and where
+        scales divide by outputs that happen to be small, a hundred times. Where float64 does not fit into the memory
+        limit of the experiment M and T are halved until it does: errors grow slowly with the size.
 
     Raises
     ------
@@ -66,17 +75,20 @@ def precision_error(ensemble: Ensemble[Any]) -> PrecisionError:
     if getattr(single, "dtype", "float64") != "float32":
         raise ParameterError("ensemble", "of an experiment in float32", single)
     double = _in_double(single)
-    record = ensemble.members[0]
+    records = ensemble.members[:_NETWORKS]
     if double.width != single.width:
         smaller = replace(single, width=double.width, samples=double.samples)
-        record = run_ensemble(smaller, members=1, seed=ensemble.seed).members[0]
-    reference = flatten(run_ensemble(double, members=1, seed=ensemble.seed).members[0])
-    errors = {
-        name: abs(value - reference[name]) / (abs(reference[name]) or 1.0)
-        for name, value in flatten(record).items()
-        if isinstance(value, float)
-    }
-    return PrecisionError(double.width, double.samples, errors)
+        records = run_ensemble(smaller, members=len(records), seed=ensemble.seed).members
+    errors: dict[str, float] = {}
+    for record, exact in zip(
+        records, run_ensemble(double, members=len(records), seed=ensemble.seed).members, strict=True
+    ):
+        reference = flatten(exact)
+        for name, value in flatten(record).items():
+            if isinstance(value, float):
+                error = abs(value - reference[name]) / (abs(reference[name]) or 1.0)
+                errors[name] = max(error, errors.get(name, 0.0))
+    return PrecisionError(double.width, double.samples, len(records), errors)
 
 
 def _in_double(experiment: Any) -> Any:

@@ -86,7 +86,7 @@ def q_form_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMO
     Returns
     -------
     array of shape (C T, C T)
-        Not symmetric; three matrices of this size are held at a time.
+        Not symmetric; four matrices of this size are held at a time.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def q_form_gram(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMO
     """
     axis = _axis(sweep)
     size = sweep.outputs.size
-    require_memory(8 * 3 * size**2 / 2**30, memory_limit)
+    require_memory(8 * 4 * size**2 / 2**30, memory_limit)
     gram = dual_gram(_with_plain_outputs(sweep), biases=biases, memory_limit=memory_limit)
     project_both_sides(gram, centre(sweep.u[-1], axis))
     return np.asarray(q_matrix(sweep) @ gram)

@@ -72,7 +72,7 @@ class DeviationExperiment(Problem):
     @property
     def memory(self) -> float:
         """How many GiB one member takes, predicted: its weights and sweep, and the products of all pairs of samples."""
-        products = 3 * 8 * self.network.outputs * self.samples**2 / 2**30
+        products = 4 * 8 * self.network.outputs * self.samples**2 / 2**30
         return sweep_memory(self.network, self.width, self.samples) + products
 
     def run(self, rng: np.random.Generator) -> OrderParameters:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from meanfield import ParameterError
 from meanfield.errors import require_integer
 
-from .codec import encode
+from .codec import decode, encode
 from .database import (
     ENVIRONMENT,
     Contents,
@@ -149,6 +149,8 @@ class Store:
         """Leave one file, and let others write."""
         try:
             if self._connection is not None:
+                # a reader may keep the journals from being removed: let them be empty, and all in one file
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.close()
                 self._connection = None
         finally:
@@ -170,12 +172,16 @@ class Store:
         Raises
         ------
         ParameterError
-            For another number, a fingerprint that is not ready for JSON, or a record of a type that is not registered.
+            For another number, a fingerprint that is not ready for JSON, or a record of a type that is not registered
+            or that its fields do not give back, as where a dataclass changes or adds some after it was made.
         StoreError
             If it could not be written: it is there already, the disk is full, or the store was closed.
         """
         member = require_integer("member", member, at_least=0, at_most=2**63 - 1)
         text, key = encode(record), canonical(fingerprint, parameter="fingerprint")
+        if not _given_back(text):
+            expected = "the same when it is made again from its fields (no init=False, nothing changed after that)"
+            raise ParameterError("record", expected, repr(record))
         try:
             insert(self._opened, key, member, text)
         except sqlite3.Error as error:
@@ -225,6 +231,13 @@ def _contents(path: Path) -> Contents:
             if not (writer or lock.is_held()) or time.monotonic() >= end:
                 raise
         time.sleep(0.02)  # a run begins or ends at this moment
+
+
+def _given_back(text: str) -> bool:
+    try:
+        return encode(decode(text)) == text
+    except ParameterError:
+        return False
 
 
 def _path(path: object) -> Path:

@@ -22,6 +22,9 @@ from .store import Store
 from .threshold import Threshold, ThresholdExperiment, sample_trial
 from .training import EXPLOSION, train, training_memory
 
+_LARGEST_RATE = 1e30
+"""Of a sweep: every network explodes far below it."""
+
 
 @register
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class SweepPlan:
     samples : int
         T.
     learning_rates : sequence of float
-        Above 0, increasing.
+        Above 0, increasing, at most 1e30.
     steps, explosion
         As for :class:`TrainingExperiment`.
 
@@ -173,6 +176,8 @@ class SweepPlan:
         rates = tuple(require_number("learning_rates", rate, above=0) for rate in given)
         if not rates or any(after <= before for before, after in pairwise(rates)):
             raise ParameterError("learning_rates", "at least one, increasing", rates)
+        if rates[-1] > _LARGEST_RATE:
+            raise ParameterError("learning_rates", f"at most {_LARGEST_RATE:g}", rates[-1])
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "learning_rates", rates)
         places = [(network, width) for network in require_sequence("networks", self.networks) for width in widths]
@@ -240,6 +245,7 @@ def sweep_learning_rates(
     >>> [sweep.smallest_exploding for sweep in at_40]
     [1.0, 1.0]
     """
+    require_instance("plan", plan, SweepPlan)
     require_instance("plan", plan, SweepPlan)
     # mixed up, so that what is done tells at any time how long the rest will take
     order = np.random.default_rng(0).permutation(len(plan.experiments))

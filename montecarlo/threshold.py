@@ -63,7 +63,7 @@ class Threshold:
 
     @property
     def ratio(self) -> float:
-        """The measured threshold divided by 2/lambda_max: 1 to 1.01, see :func:`measure_threshold`."""
+        """The measured threshold divided by 2/lambda_max: 0.995 to 1.01, see :func:`measure_threshold`."""
         return self.measured / self.critical
 
 
@@ -156,7 +156,8 @@ def measure_threshold(
     -------
     stable, unstable : float
         ``unstable`` is not below 2/lambda_max, to the 1e-6 by which the residual moves the network; ``stable`` may be
-        above it, by what n steps do not show, see the notes.
+        above it, by what n steps do not show, see the notes. Both hold where the outputs are differentiable: not where
+        a sample lies on a kink, as that of relu if all units of a layer are dead and have no biases.
 
     Raises
     ------
