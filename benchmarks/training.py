@@ -62,7 +62,7 @@ def seconds(network: mf.Network, width: int, samples: int, rounds: int) -> tuple
     rng = np.random.default_rng(0)
     student, teacher = (mc.sample_network(network, width=width, rng=rng) for _ in range(2))
     inputs = mc.sample_inputs(network, width=width, samples=samples, rng=rng)
-    labels = mc.propagate(teacher, inputs).outputs
+    labels = mc.forward(teacher, inputs).outputs
     products = matrix_products(student, samples)
 
     def steps(number: int) -> None:

@@ -17,6 +17,7 @@ from .ensemble import Ensemble, run_ensemble, run_ensembles
 from .executors import WorkerError
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .export import table_rows, to_frame, to_xarray, write_table
+from .forward import Forward, forward
 from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
@@ -40,6 +41,7 @@ __all__ = [
     "EigenvalueMethod",
     "Ensemble",
     "FiniteNetwork",
+    "Forward",
     "LastLayerExperiment",
     "LearningRateSweep",
     "OrderParameterExperiment",
@@ -66,6 +68,7 @@ __all__ = [
     "dual_gram",
     "dual_operator",
     "fit_rate",
+    "forward",
     "gram_memory",
     "last_layer_gram",
     "measure_deviations",
