@@ -6,11 +6,10 @@ in turn, in one process, with one and two BLAS threads.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from clock import in_turn
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -83,17 +82,6 @@ def plain_block(sweep: mc.Sweep, k: int) -> NDArray[np.float64]:
             g = np.eye(SAMPLES) - 1 / SAMPLES
             return np.asarray(g @ (total / SAMPLES) @ g)
     return np.full((SAMPLES, SAMPLES), np.nan)
-
-
-def in_turn(rounds: int, *commands: Callable[[], object]) -> list[list[float]]:
-    """Time the commands A B A B .., after one round that is not counted; return seconds."""
-    seconds: list[list[float]] = [[] for _ in commands]
-    for _ in range(rounds + 1):
-        for command, times in zip(commands, seconds, strict=True):
-            start = time.perf_counter()
-            command()
-            times.append(time.perf_counter() - start)
-    return [times[1:] for times in seconds]
 
 
 if __name__ == "__main__":

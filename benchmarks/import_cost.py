@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
+from clock import in_turn
 
 from meanfield.records import table
 
@@ -21,18 +22,18 @@ BASE = "import numpy, scipy.special"
 def main() -> None:
     """Print the table."""
     commands = {"numpy, scipy.special": BASE, "meanfield": "import meanfield", "montecarlo": "import montecarlo"}
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(ROUNDS + 1):
-        for name, code in commands.items():
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            seconds[name].append(time.perf_counter() - start)
-    base = np.array(seconds["numpy, scipy.special"][1:])
+    times = in_turn(ROUNDS, *(partial(run, code) for code in commands.values()))
+    base = np.array(times[0])
     rows = [
-        (name, f"{np.median(times[1:]):.3f}", f"{np.median(np.array(times[1:]) - base):+.3f}")
-        for name, times in seconds.items()
+        (name, f"{np.median(one):.3f}", f"{np.median(np.array(one) - base):+.3f}")
+        for name, one in zip(commands, times, strict=True)
     ]
     print(table(rows, ("import", "seconds", "beyond the first")))
+
+
+def run(code: str) -> None:
+    """Run code in a process of its own."""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ E f(u)^2: the largest of a few entries, by another route that is good to 3e-14 i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import click
 import numpy as np
+from clock import median_seconds
 from numpy.typing import NDArray
 
 import meanfield as mf
@@ -110,12 +110,7 @@ def difference(f: mf.ScalarFunction, a: float, b: float, value: float) -> float:
 def median_time(call: Callable[[], object]) -> float:
     """Return the median of some calls, after one that is not counted."""
     call()
-    seconds: list[float] = []
-    while len(seconds) < 3 or (len(seconds) < 15 and sum(seconds) < 0.2):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
+    return median_seconds(call, least=3, most=15, enough=0.2)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

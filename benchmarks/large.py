@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import resource
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
+from clock import timed
 from numpy.typing import NDArray
 from scipy import linalg
 from threadpoolctl import threadpool_limits
@@ -29,7 +28,6 @@ from montecarlo.spectrum import largest_eigenvalue
 
 TANH = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
 RELU = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
-Result = TypeVar("Result")
 OUTPUTS = ("none", "mean", "batch")
 
 
@@ -149,13 +147,6 @@ def measure(finite: mc.FiniteNetwork, inputs: NDArray[np.float64], dtype: str) -
 def dense_eigenvalue(gram: NDArray[np.float64]) -> float:
     """Return the largest eigenvalue by reduction to a tridiagonal matrix."""
     return float(linalg.eigvalsh(gram, subset_by_index=(len(gram) - 1, len(gram) - 1))[0])
-
-
-def timed(command: Callable[[], Result]) -> tuple[float, Result]:
-    """Return seconds and the result."""
-    start = time.perf_counter()
-    result = command()
-    return time.perf_counter() - start, result
 
 
 if __name__ == "__main__":

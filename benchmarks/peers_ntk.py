@@ -14,7 +14,6 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from clock import seconds
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -76,20 +76,23 @@ def print_table(
     for peer, x in zip(peers, of_peer, strict=True):  # compiles, too
         kernel = np.asarray(peer.kernel(x), dtype=np.float64).reshape(len(x), len(x))
         errors.append(np.abs(kernel - exact[: len(x), : len(x)]).max() / exact.max())
-    seconds: list[list[float]] = [[] for _ in peers]
+    measured: list[list[float]] = [[] for _ in peers]
     for _ in range(rounds):
-        for peer, x, times in zip(peers, of_peer, seconds, strict=True):
-            start = time.perf_counter()
-            np.asarray(peer.kernel(x))  # waits for what is computed in the background
-            times.append(time.perf_counter() - start)
-    rows, first = [], float(np.median(seconds[0]))
-    for peer, x, times, error in zip(peers, of_peer, seconds, errors, strict=True):
+        for peer, x, times in zip(peers, of_peer, measured, strict=True):
+            times.append(seconds(partial(waited_for, peer.kernel, x)))
+    rows, first = [], float(np.median(measured[0]))
+    for peer, x, times, error in zip(peers, of_peer, measured, errors, strict=True):
         median = float(np.median(times))
         whole = median * (samples / len(x)) ** 2
         cells = f"{1e3 * median:.1f}", f"{1e3 * whole:.0f}", f"{whole / first:.2f}", f"{error:.0e}"
         rows.append((peer.name, len(x), *cells))
     print(f"empirical NTK, tanh, L = 3, C = 1, M = {inputs.shape[1]}, float32, {PROCESSORS} processors")
     print(table(rows, ("by", "samples", "ms", f"ms for T = {samples}", "ratio", "error")))
+
+
+def waited_for(kernel: Callable[..., Any], x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the kernel when it is there, not while it is computed in the background."""
+    return np.asarray(kernel(x))
 
 
 def everybody(finite: mc.FiniteNetwork, peer: str) -> Iterator[Peer]:

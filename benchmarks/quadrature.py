@@ -25,6 +25,7 @@ from typing import Any
 
 import click
 import numpy as np
+from clock import median_seconds
 from numpy.typing import NDArray
 from peers import Problem, Watched, peers, scalar
 from tqdm import tqdm
@@ -51,6 +52,9 @@ CORRELATIONS = (-0.3, 0.7, 0.99, 0.9999)
 
 GRAM = 4096
 """Correlations of one call of the cosine series, which is for many; its time is that of one of them."""
+
+FEW: dict[str, Any] = {"most": 5, "enough": 0.02}
+"""Calls whose median is taken: so many, or for so many seconds."""
 
 EXACT = 1e-13
 ULP = float(np.finfo(np.float64).eps)
@@ -166,7 +170,7 @@ def ours(method: mf.quadrature.Method, problem: Problem, limit: float) -> dict[s
         call = partial(method.overlap, f, problem.variance, covariance)
         estimate = call()
         count = np.size(estimate.value)
-        seconds, evaluations = timed(call) / count, int(np.sum(estimate.evaluations) / count)
+        seconds, evaluations = median_seconds(call, **FEW) / count, int(np.sum(estimate.evaluations) / count)
     value, claimed = (float(np.ravel(x)[0]) for x in (estimate.value, estimate.error))
     return judged(problem, value, claimed) | {"seconds": seconds, "evaluations": evaluations}
 
@@ -184,7 +188,7 @@ def theirs(peer: Any, one_at_a_time: bool, problem: Problem, limit: float) -> di
     value, claimed = peer(problem, watched)
     seconds = time.perf_counter() - start
     if seconds < 0.1:
-        seconds = timed(partial(peer, problem, f))
+        seconds = median_seconds(partial(peer, problem, f), **FEW)
     if not math.isfinite(value):
         return {"status": "failed"}
     return judged(problem, value, claimed) | {"seconds": seconds, "evaluations": watched.evaluations}
@@ -195,16 +199,6 @@ def judged(problem: Problem, value: float, claimed: float | None) -> dict[str, A
     with localcontext(prec=40):
         error = float(abs(Decimal(value) - Decimal(problem.digits)))
     return {"error": error / problem.square, "claimed": None if claimed is None else claimed / problem.square}
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Return the median of a few calls, in seconds."""
-    seconds: list[float] = []
-    while len(seconds) < 5 and sum(seconds) < 0.02:
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
 
 
 def collect(todo: list[Task], path: Path, limit: float, settings: dict[str, Any]) -> list[Row]:

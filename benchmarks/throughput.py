@@ -9,11 +9,10 @@ work as well, the median has its noise; the fastest of many short rounds are nea
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import Executor, wait
 
 import numpy as np
+from clock import seconds
 
 import meanfield as mf
 import montecarlo as mc
@@ -79,13 +78,6 @@ def begin_run_and_end() -> None:
     """Start processes for one run."""
     with mc.Processes(WORKERS) as processes:
         ensemble(processes)
-
-
-def seconds(command: Callable[[], object]) -> float:
-    """Time a command."""
-    start = time.perf_counter()
-    command()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+from clock import seconds
 from threadpoolctl import threadpool_limits
 
 import meanfield as mf
@@ -20,6 +22,8 @@ from meanfield.records import table
 
 SECONDS = 0.02
 """How long the products take that are timed at a time."""
+
+processor_seconds = partial(seconds, clock=time.process_time)
 
 
 def main() -> None:
@@ -41,7 +45,7 @@ def main() -> None:
                     output_normalization=output,
                 )
                 for width in map(int, arguments.widths.split(",")):
-                    steps, products = seconds(network, width, arguments.samples or width, arguments.rounds)
+                    steps, products = step_and_products(network, width, arguments.samples or width, arguments.rounds)
                     ratios = np.array(steps) / np.array(products)
                     rows.append(
                         (
@@ -57,7 +61,7 @@ def main() -> None:
     print(table(rows, ("network", "M", "step ms", "products ms", "ratio", "range")))
 
 
-def seconds(network: mf.Network, width: int, samples: int, rounds: int) -> tuple[list[float], list[float]]:
+def step_and_products(network: mf.Network, width: int, samples: int, rounds: int) -> tuple[list[float], list[float]]:
     """Return the seconds of one step, and of its matrix products alone."""
     rng = np.random.default_rng(0)
     student, teacher = (mc.sample_network(network, width=width, rng=rng) for _ in range(2))
@@ -69,7 +73,7 @@ def seconds(network: mf.Network, width: int, samples: int, rounds: int) -> tuple
         mc.train(student, inputs, labels, learning_rate=1e-4, steps=number)
 
     products()
-    number = max(3, round(SECONDS / timed(products)))
+    number = max(3, round(SECONDS / processor_seconds(products)))
 
     def many_products() -> None:
         for _ in range(number):
@@ -78,17 +82,10 @@ def seconds(network: mf.Network, width: int, samples: int, rounds: int) -> tuple
     measured: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         # the first step pays for the buffers, and the last forward sweep for the final loss
-        both = timed(lambda: steps(2 * number)) - timed(lambda: steps(number))
+        both = processor_seconds(lambda: steps(2 * number)) - processor_seconds(lambda: steps(number))
         measured[0].append(both / number)
-        measured[1].append(timed(many_products) / number)
+        measured[1].append(processor_seconds(many_products) / number)
     return measured[0][1:], measured[1][1:]
-
-
-def timed(command: Callable[[], object]) -> float:
-    """Return seconds of the processor."""
-    start = time.process_time()
-    command()
-    return time.process_time() - start
 
 
 def matrix_products(finite: mc.FiniteNetwork, samples: int) -> Callable[[], None]:

@@ -21,6 +21,7 @@ from meanfield import Network, OutputNormalization
 
 from .paper import FIGURE_1, RateCurve, SharpnessCurve, TrainingMap
 from .power_law import RateFit
+from .training import EXPLOSION
 
 _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
 """Distinguishable to colour-blind readers (Okabe and Ito); black, blue and red as in the paper."""
@@ -69,7 +70,7 @@ def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
         for curve in curves:
             if curve.name == name:
                 draw_sharpness(axes, curve)
-        axes.set(xscale="log", yscale="log", xlabel="width $M$ (samples $T = M$)", title=_title(name))
+        axes.set(xscale="log", yscale="log", xlabel="width $M$ (samples $T = M$)", title=_described(FIGURE_1[name]))
         _mark_widths(axes, [point.width for point in curves[0].points])
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(r"largest eigenvalue $\lambda_{\max}$ of the FIM")
@@ -110,8 +111,8 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     network = rates.network
     axes.set_title(
         f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; "
-        f"{rates.members} networks at each width; bars: standard error; lines: fits; "
-        r"in brackets: $\sigma_w^2$, $\sigma_b^2$",
+        f"{rates.members} networks at each width\n"
+        r"bars: standard error; lines: fits; in brackets: $\sigma_w^2$, $\sigma_b^2$",
         fontsize="small",
     )
     return figure
@@ -129,7 +130,9 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
     lines = np.array([point.line for point in training.points])
     label = r"theory: $2/\lambda_{\max}$ (left), 2/(lower bound of $\lambda_{\max}$) (others)"
-    axes.plot(widths, lines, "--", color=_RED, linewidth=2.5, label=label, path_effects=_OUTLINE)
+    along = widths if len(widths) > 1 else _edges(widths)  # the line of a single width crosses its cell
+    across = np.broadcast_to(lines, along.shape)
+    axes.plot(along, across, "--", color=_RED, linewidth=2.5, label=label, path_effects=_OUTLINE)
     critical = np.array([[sweep.threshold.critical for sweep in sweeps] for sweeps in trials])
     axes.errorbar(
         widths,
@@ -170,11 +173,11 @@ def plot_figure_2(maps: Sequence[TrainingMap]) -> Figure:
     figure.colorbar(mesh, ax=panels, extend="both", label=f"{what} after {first.steps} steps")
     handles, labels = panels[0].get_legend_handles_labels()
     handles.append(Patch(facecolor=_GREY, edgecolor=_BLACK))
-    labels.append("exploded: loss above 1000")
+    labels.append(f"exploded: loss above {EXPLOSION:g}")
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
     bars = "one trial" if trials == 1 else f"points: means of {trials} trials; bars: standard deviation of one network"
     figure.suptitle(
-        f"{_title_of(first.network)}, $T = {first.samples}$; {bars}\n{_NOT_THE_THRESHOLD}", fontsize="small"
+        f"{_described(first.network)}, $T = {first.samples}$; {bars}\n{_NOT_THE_THRESHOLD}", fontsize="small"
     )
     return figure
 
@@ -222,15 +225,14 @@ def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:
 def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the edges of cells about increasing centres, half way between them on a logarithmic scale."""
     logs = np.log(centres)
-    steps = np.diff(logs) if len(logs) > 1 else np.ones(1)
-    lower = np.concatenate([logs[:1] - steps[0] / 2, logs[:-1] + steps / 2]) if len(logs) > 1 else logs - steps / 2
-    return np.asarray(np.exp(np.append(lower, logs[-1] + steps[-1] / 2)))
+    if len(logs) == 1:
+        return np.asarray(centres * np.exp([-0.5, 0.5]))
+    between = (logs[:-1] + logs[1:]) / 2
+    first, last = 2 * logs[0] - between[0], 2 * logs[-1] - between[-1]
+    return np.asarray(np.exp(np.concatenate([[first], between, [last]])))
 
 
-def _title(name: str) -> str:
-    return _title_of(FIGURE_1[name])
-
-
-def _title_of(network: Network) -> str:
+def _described(network: Network) -> str:
+    """Return what tells the networks of the figures apart."""
     variances = f"$\\sigma_w^2 = {network.weight_variance[0]:g}$, $\\sigma_b^2 = {network.bias_variance[0]:g}$"
     return f"{network.activations[0].name}, {variances}, $L = {network.depth}$, $C = {network.outputs}$"

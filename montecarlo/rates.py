@@ -195,10 +195,11 @@ def measure_rates(
     widths = [require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)]
     require_widths(widths)
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]
+    seeded = list(zip(experiments, spawn_seeds(seed, len(widths)), strict=True))
     ensembles = [
         run_ensemble(experiment, members=members, seed=width_seed, executor=executor, store=store, progress=progress)
-        for experiment, width_seed in zip(experiments, spawn_seeds(seed, len(widths)), strict=True)
-    ]
+        for experiment, width_seed in reversed(seeded)  # the small ones are done when the time left is short
+    ][::-1]
     rows, exact = [], []
     records = [[member.by_name() for member in ensemble.members] for ensemble in ensembles]
     for name, pair in experiments[0].theory.by_name().items():

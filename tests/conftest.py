@@ -1,4 +1,4 @@
-"""How thoroughly Hypothesis looks: the same few examples on every run, or thousands of new ones.
+"""A cluster for tests; and how thoroughly Hypothesis looks: the same few examples always, or thousands of new ones.
 
 pytest --hypothesis-profile=thorough tests/meanfield/quadrature/test_honesty.py
 """
@@ -6,6 +6,8 @@ pytest --hypothesis-profile=thorough tests/meanfield/quadrature/test_honesty.py
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,3 +24,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for item in items:
                 if item.name == f"montecarlo.{example}":
                     item.add_marker(pytest.mark.skip(reason=f"{library} is not installed"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers of dask, whose scheduler gives a task up at the first death of its worker: the rest is ours.
+
+    The nanny of a worker that dies while it starts gives it up for good; ``adapt`` then hires another one.
+    """
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs=50,
+        scheduler_kwargs={"allowed_failures": 0},
+    ) as cluster:
+        cluster.adapt(minimum=2, maximum=2)
+        yield cluster

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tolerances import SINGLE
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -18,6 +21,28 @@ def run(program: str, *arguments: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
     command = [sys.executable, str(BENCHMARKS / program), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+def test_the_clock_takes_commands_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that every command moves on, further at each call, as on a machine that gets busy."""
+    now, calls = [0.0], []
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clock = runpy.run_path(str(BENCHMARKS / "clock.py"))
+
+    def taking(seconds: float) -> Callable[[], float]:
+        def command() -> float:
+            calls.append(seconds)
+            now[0] += seconds * len(calls)
+            return seconds
+
+        return command
+
+    assert clock["in_turn"](2, taking(1.0), taking(10.0)) == [[3.0, 5.0], [40.0, 60.0]]
+    assert calls == [1.0, 10.0] * 3
+    assert clock["timed"](taking(2.0)) == (14.0, 2.0)
+    for limits, median in (({"least": 3, "enough": 0.0}, 2.0), ({"enough": 1e9}, 3.0), ({"enough": 2.5}, 1.5)):
+        calls.clear()
+        assert clock["median_seconds"](taking(1.0), most=5, **limits) == median
 
 
 def test_methods_of_integration_and_an_interrupted_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 import click
@@ -26,10 +27,11 @@ def run(command: click.Command, name: str) -> None:
         context = getattr(error, "ctx", None)
         _fail(context.command_path if context else name, " ".join(error.format_message().split()), error.exit_code)
     except ParameterError as error:
-        option = "--" + _SINGULAR.get(error.parameter, error.parameter).replace("_", "-")
-        if option in _options(command):
+        words = _SINGULAR.get(error.parameter, error.parameter).split("_")
+        option = "--" + "-".join(words)
+        if option in _options(command, sys.argv[1:]):
             _fail(name, f"Invalid value for '{option}': it must be {error.expected}, got {error.got}", 2)
-        _fail(name, str(error), 2)
+        _fail(name, f"the {' '.join(words)} must be {error.expected}, got {error.got}", 2)
     except (AssumptionError, ArithmeticError, OSError) as error:
         _fail(name, str(error), 1)
     except MemoryError:
@@ -40,13 +42,12 @@ def run(command: click.Command, name: str) -> None:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _options(command: click.Command) -> set[str]:
-    """Return the options of a command and of all commands below it."""
-    found = {option for parameter in command.params for option in parameter.opts}
-    if isinstance(command, click.Group):
-        for below in command.commands.values():
-            found |= _options(below)
-    return found
+def _options(command: click.Command, words: Iterable[str]) -> set[str]:
+    """Return the options of the command that these words call."""
+    for word in words:
+        if isinstance(command, click.Group):
+            command = command.commands.get(word, command)
+    return {option for parameter in command.params for option in parameter.opts}
 
 
 def _interrupt(signal_number: int, frame: object) -> NoReturn:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from meanfield import Network, Regime, __version__
 from meanfield.cli import network_options
-from meanfield.errors import ParameterError, require_integer
+from meanfield.errors import AssumptionError, ParameterError, require_integer
 from meanfield.records import plain
 
 from ..compare import compare, compare_own_scales
@@ -21,7 +20,7 @@ from ..experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerE
 from ..fingerprint import fingerprint
 from ..precision import precision_error
 from ..theorems import theory_of
-from .options import ensemble_options, opened, pool, progress
+from .options import RunOptions, ensemble_options
 
 _EXPERIMENTS: dict[str, Any] = {
     "eigenvalues": EigenvalueExperiment,
@@ -83,9 +82,7 @@ def compare_command(
     method: str | None,
     dtype: str,
     memory_limit: float,
-    workers: int,
-    seed: int,
-    store: Path | None,
+    options: RunOptions,
     as_json: bool,
 ) -> None:
     """Sample finite networks and compare them with the theory.
@@ -104,28 +101,22 @@ def compare_command(
     """
     samples = width if samples is None else samples
     require_integer("members", members, at_least=2)
-    require_integer("seed", seed, at_least=0, at_most=None)
     if what != "eigenvalues" and (regime != "auto" or leading_order):
         raise ParameterError("of", "eigenvalues with --regime or --leading-order", what)
-    options: dict[str, Any] = {"memory_limit": memory_limit, "dtype": dtype}
+    measuring: dict[str, Any] = {"memory_limit": memory_limit, "dtype": dtype}
     if method is not None:
         if what != "eigenvalues":
             raise ParameterError("of", "eigenvalues with --method", what)
-        options["method"] = method
-    experiment = _EXPERIMENTS[what](network, width, samples, **options)
-    theory: Any = theory_of(experiment, regime=regime, leading_order=leading_order)
+        measuring["method"] = method
+    experiment = _EXPERIMENTS[what](network, width, samples, **measuring)
+    theory = _theory(experiment, regime=regime, leading_order=leading_order)
     solver = getattr(experiment, "solver", "measured")
     measured = f"{solver}, in {dtype}, {experiment.memory:.2g} GiB for each network at work"
-    with (
-        opened(store, fingerprint(experiment, seed=seed, blas_threads=BLAS_THREADS)) as shelf,
-        pool(min(workers, members)) as executor,
-        progress(members, shelf) as finished,
-    ):
-        if experiment.memory > _MUCH:
-            click.echo(measured, err=True)
-        ensemble: Ensemble[Any] = run_ensemble(
-            experiment, members=members, seed=seed, executor=executor, store=shelf, progress=finished
-        )
+    if experiment.memory > _MUCH:
+        click.echo(measured, err=True)
+    study = fingerprint(experiment, seed=options.seed, blas_threads=BLAS_THREADS)
+    with options.running(study, members) as how:
+        ensemble: Ensemble[Any] = run_ensemble(experiment, members=members, seed=options.seed, **how)
     error = precision_error(ensemble) if dtype == "float32" else None
     if theory is None:
         comparison = compare_own_scales(ensemble, regime=regime, leading_order=leading_order)
@@ -138,7 +129,7 @@ def compare_command(
             "memory": experiment.memory,
             "precision_error": plain(error),
             "members": members,
-            "seed": seed,
+            "seed": options.seed,
             "theory": plain(theory),
             "comparison": [
                 {**plain(row), "ratio": plain(row.ratio), "z": plain(row.z), "verdict": row.verdict}
@@ -151,6 +142,25 @@ def compare_command(
     click.echo(str(comparison))
     if error is not None:
         click.echo(f"\n{error}")
+
+
+def _theory(experiment: Any, **choice: Any) -> Any:
+    """Return the theory; where it does not apply, the error names functions, which have other names here."""
+    try:
+        return theory_of(experiment, **choice)
+    except AssumptionError as error:
+        message = str(error)
+        for function, option in _OPTIONS.items():
+            message = message.replace(function, option)
+        raise type(error)(message) from None
+
+
+_OPTIONS = {
+    "mf.propagate": "--of order-parameters",
+    "mf.last_layer_statistics": "--of last-layer",
+    "mf.dual_block": "in Python mf.dual_block",
+}
+"""What functions are called on the command line, where errors of the theory recommend them."""
 
 
 def _rests_on(theory: Any) -> str:

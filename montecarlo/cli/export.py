@@ -18,10 +18,11 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.argument("store", type=_PATH)
 @click.argument("file", type=_PATH)
 def export_command(store: Path, file: Path) -> None:
-    """Write the networks that STORE has to FILE (.csv or .parquet), one row each.
+    """Write the networks of a store to FILE (.csv or .parquet), one row each.
 
-    Also while a run writes to it. The columns tell the experiments apart and give every field of the records, nested
-    ones joined by dots.
+    Needs the extra `export`: in a clone of the project, pip install '.[export]'. The store may be that of a run which
+    is still writing to it. The columns tell the experiments apart and give every field of the records, nested ones
+    joined by dots.
 
     \b
     Examples:

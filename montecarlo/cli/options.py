@@ -1,65 +1,107 @@
-"""What the commands share: options of an ensemble, lists of widths, and the processes or the cluster that run them."""
+"""Where the networks of a command run, and where they are kept: the options, and what they ask for."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 from tqdm import tqdm
 
+from meanfield import Network
 from meanfield.errors import ParameterError, require_integer, require_number
 
+from ..database import read_copy
 from ..ensemble import BLAS_THREADS
+from ..executors import WorkerError
 from ..processes import Processes
 from ..store import Store
 
 CONNECT = 5.0
 """How many seconds a scheduler has to answer."""
 
-_SCHEDULER = "montecarlo.scheduler"
-"""Where a command's context keeps the address."""
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the options of an ensemble ask for."""
+
+    seed: int
+    workers: int | None
+    """None for all processors, or those of the scheduler."""
+    scheduler: str | None
+    store: Path | None
+
+    def __post_init__(self) -> None:
+        require_integer("seed", self.seed, at_least=0, at_most=None)
+        if self.workers is not None:
+            require_integer("workers", self.workers, at_least=1)
+            if self.scheduler is not None:
+                raise click.UsageError("--workers is for this machine, --scheduler for another: give one of them")
+
+    @contextmanager
+    def running(self, study: Mapping[str, Any], runs: int) -> Iterator[dict[str, Any]]:
+        """Provide what so many networks of a study run with: executor, store and progress."""
+        with (
+            opened(self.store, study) as store,
+            self._executor(runs) as executor,
+            progress(runs, store) as finished,
+        ):
+            yield {"executor": executor, "store": store, "progress": finished}
+
+    @contextmanager
+    def _executor(self, runs: int) -> Iterator[Executor | None]:
+        """Provide the workers, None for this process alone; an interrupt ends them at once."""
+        workers = min(_processors() if self.workers is None else self.workers, runs)
+        if self.scheduler is not None:
+            with _cluster(self.scheduler) as executor:
+                yield executor
+        elif workers == 1:
+            yield None
+        else:
+            with Processes(workers, blas_threads=BLAS_THREADS) as processes:
+                yield processes
+
+
+_OPTIONS = (
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Run on the workers of this dask scheduler (tcp://HOST:PORT; extra `cluster`) instead of --workers.",
+    ),
+    click.option(
+        "--workers",
+        type=int,
+        help="Processes on this machine; one that dies is replaced and its network run again.  "
+        "[default: all processors]",
+    ),
+    click.option(
+        "--store",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File of finished networks: the same command goes on from it after an interruption.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same numbers."),
+)
 
 
 def ensemble_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of an ensemble."""
-    for option in (
-        click.option(
-            "--scheduler",
-            metavar="ADDRESS",
-            callback=_keep_scheduler,
-            expose_value=False,
-            help="Run on the workers of this dask scheduler (tcp://HOST:PORT; extra `cluster`) instead of --workers.",
-        ),
-        click.option(
-            "--workers",
-            type=int,
-            default=_processors(),
-            show_default="all processors",
-            help="Processes on this machine; one that dies is replaced and its network run again.",
-        ),
-        click.option(
-            "--store",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="File of finished networks: the same command goes on from it after an interruption.",
-        ),
-        click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same numbers."),
-    ):
-        command = option(command)
-    return command
+    """Give a command the options of an ensemble, as one argument ``options``."""
 
+    @functools.wraps(command)
+    def with_options(
+        *network: Network, seed: int, workers: int | None, scheduler: str | None, store: Path | None, **others: Any
+    ) -> Any:
+        return command(*network, options=RunOptions(seed, workers, scheduler, store), **others)
 
-def _keep_scheduler(context: click.Context, option: click.Parameter, address: str | None) -> None:
-    """Keep the address where :func:`pool` finds it, so that commands know only how many workers there are here."""
-    context.meta[_SCHEDULER] = address
+    return functools.reduce(lambda wrapped, option: option(wrapped), _OPTIONS, with_options)
 
 
 def _processors() -> int:
@@ -69,42 +111,28 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def read_widths(text: str | None, default: list[int]) -> list[int]:
-    """Read widths separated by commas."""
+def read_widths(text: str | None, default: list[int], *, number: int = 1) -> list[int]:
+    """Read so many widths, or more, separated by commas; in increasing order, each once, for lines to join them."""
     if text is None:
         return default
     try:
-        return [require_integer("widths", int(part), at_least=2) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError("widths", "integers >= 2 separated by commas", repr(text)) from None
+        widths = sorted({require_integer("widths", int(part), at_least=2) for part in text.split(",")})
+    except ValueError:  # a ParameterError is one: it would speak of one width
+        widths = []
+    if len(widths) < number:
+        several = f"at least {number} different " if number > 1 else ""
+        raise ParameterError("widths", f"{several}integers >= 2 separated by commas", repr(text))
+    return widths
 
 
 def read_rates(text: str | None, default: list[float]) -> list[float]:
-    """Read learning rates separated by commas."""
+    """Read learning rates separated by commas; in increasing order, each once."""
     if text is None:
         return default
     try:
-        return [require_number("learning_rates", float(part), above=0) for part in text.split(",")]
+        return sorted({require_number("learning_rates", float(part), above=0) for part in text.split(",")})
     except ValueError:
         raise ParameterError("learning_rates", "numbers > 0 separated by commas", repr(text)) from None
-
-
-@contextmanager
-def pool(workers: int) -> Iterator[Executor | None]:
-    """Provide what --workers or --scheduler ask for, None for a single worker; an interrupt ends it at once."""
-    workers = require_integer("workers", workers, at_least=1)
-    context = click.get_current_context(silent=True)
-    address = context.meta.get(_SCHEDULER) if context else None
-    if context and address is not None:
-        if context.get_parameter_source("workers") is not ParameterSource.DEFAULT:
-            raise click.UsageError("--workers is for this machine, --scheduler for another: give one of them", context)
-        with _cluster(address) as executor:
-            yield executor
-    elif workers == 1:
-        yield None
-    else:
-        with Processes(workers, blas_threads=BLAS_THREADS) as processes:
-            yield processes
 
 
 @contextmanager
@@ -114,7 +142,7 @@ def _cluster(address: str) -> Iterator[Executor]:
         import distributed
         from distributed.core import connect
     except ImportError:
-        message = "--scheduler needs the extra 'cluster': pip install 'meanfield-fim[cluster]'"
+        message = "--scheduler needs the extra 'cluster' (in a clone of the project: pip install '.[cluster]')"
         raise click.ClickException(message) from None
 
     async def knock() -> None:
@@ -130,11 +158,17 @@ def _cluster(address: str) -> Iterator[Executor]:
     with distributed.Client(address, set_as_default=False) as client:
         if not client.scheduler_info()["workers"]:
             click.echo(f"the scheduler at {address} has no workers yet: waiting for them", err=True)
-        yield client.get_executor()
+        try:
+            yield client.get_executor()
+        except WorkerError:
+            if client.status == "running":
+                raise
+            message = f"the scheduler at {address} is gone; with --store FILE, the finished networks are kept"
+            raise click.ClickException(message) from None
 
 
 @contextmanager
-def opened(path: Path | None, run: Mapping[str, Any]) -> Iterator[Store | None]:
+def opened(path: Path | None, study: Mapping[str, Any]) -> Iterator[Store | None]:
     """Provide the store of a command, or None; on an interrupt, say what is safe and how to go on."""
     if path is None:
         try:
@@ -142,12 +176,43 @@ def opened(path: Path | None, run: Mapping[str, Any]) -> Iterator[Store | None]:
         except KeyboardInterrupt:
             raise _Interrupted("interrupted; with --store FILE the finished networks would have been kept") from None
         return
-    with Store(path, run=run) as store:
+    new = not path.exists()
+    with _store(path, study) as store:
         try:
             yield store
         except KeyboardInterrupt:
             again = shlex.join(["montecarlo", *sys.argv[1:]])
             raise _Interrupted(f"interrupted; {len(store)} networks are safe in {path}; go on with: {again}") from None
+        except Exception:
+            if new and not len(store):
+                _remove(path.resolve())  # refused before its first network; while it is locked, so that it is ours
+            raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a store with SQLite's journals, which closing would leave behind where the file is gone."""
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(PermissionError):  # Windows keeps files that are open
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _store(path: Path, study: Mapping[str, Any]) -> Store:
+    """Open a store; of another study's, say which command it belongs to."""
+    try:
+        return Store(path, run=study)
+    except ParameterError:
+        begun: Mapping[str, Any] = {}
+        with suppress(ParameterError):  # what is wrong with the file is known already
+            begun = read_copy(path).run
+        if begun and _command(begun) != _command(study):
+            expected = "a new file, or one that this command has begun"
+            raise ParameterError("store", expected, f"{path}, begun by `montecarlo {_command(begun)}`") from None
+        raise
+
+
+def _command(study: Mapping[str, Any]) -> str:
+    """Return what has begun a store; that of a single experiment has no name."""
+    return str(study.get("command", "compare"))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -16,12 +15,12 @@ from ..dual import MEMORY_LIMIT
 from ..ensemble import family
 from ..fingerprint import describe
 from ..rates import DeviationExperiment, measure_rates
-from .options import ensemble_options, opened, pool, progress, read_widths
+from .options import RunOptions, ensemble_options, read_widths
 
 
 @click.command("rates")
 @network_options
-@click.option("--widths", metavar="M,M,..", help="Widths, increasing.  [default: 100,200,400,800,1600]")
+@click.option("--widths", metavar="M,M,..", help="In any order, at least two.  [default: 100,200,400,800,1600]")
 @click.option("--samples", type=int, default=20, show_default=True, help="T, the number of samples.")
 @click.option("--members", type=int, default=100, show_default=True, help="Networks at each width.")
 @click.option("--memory-limit", type=float, default=MEMORY_LIMIT, show_default=True, help="GiB for one network.")
@@ -33,9 +32,7 @@ def rates_command(
     samples: int,
     members: int,
     memory_limit: float,
-    workers: int,
-    seed: int,
-    store: Path | None,
+    options: RunOptions,
     as_json: bool,
 ) -> None:
     """Measure how fast finite networks approach the theory.
@@ -49,24 +46,18 @@ def rates_command(
       montecarlo rates
       montecarlo rates --activation tanh --weight-variance 3 --bias-variance 0.64 --widths 50,200,800
     """
-    sizes = read_widths(widths, [100, 200, 400, 800, 1600])
+    sizes = read_widths(widths, [100, 200, 400, 800, 1600], number=2)
     require_integer("members", members, at_least=2)
-    run = family("rates", DeviationExperiment, seed=seed, network=describe(network), samples=samples)
-    with (
-        opened(store, run) as shelf,
-        pool(min(workers, members)) as executor,
-        progress(len(sizes) * members, shelf) as finished,
-    ):
+    study = family("rates", DeviationExperiment, seed=options.seed, network=describe(network), samples=samples)
+    with options.running(study, len(sizes) * members) as how:
         rates = measure_rates(
             network,
             widths=sizes,
             samples=samples,
             members=members,
-            seed=seed,
+            seed=options.seed,
             memory_limit=memory_limit,
-            executor=executor,
-            store=shelf,
-            progress=finished,
+            **how,
         )
     if as_json:
         click.echo(json.dumps({"version": __version__, **plain(rates)}, indent=2))

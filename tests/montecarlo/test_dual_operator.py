@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import oracles
@@ -368,3 +370,24 @@ def test_without_the_gram_memory_grows_with_the_samples_not_their_square() -> No
     for memory in (operator_memory, tiles_memory):
         assert memory(network, 500, 40_000) < 2.2 * memory(network, 500, 20_000)
     assert mc.gram_memory(outputs=10, samples=40_000) > 1000
+
+
+def test_wrong_objects_are_refused() -> None:
+    measures: list[Any] = [mc.dual_gram, mc.dual_operator, mc.measure_eigenvalues, mc.measure_largest]
+    for refused in (*measures, mc.measure_last_layer, mc.measure_eigenspace):
+        with pytest.raises(mf.ParameterError, match=r"sweep must be a montecarlo\.Sweep, got None"):
+            refused(None)
+    with pytest.raises(mf.ParameterError, match=r"ensemble must be a montecarlo\.Ensemble, got None"):
+        mc.precision_error(None)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match=r"network must be a meanfield\.Network, got None"):
+        mc.choose_method(None, width=10, samples=10)  # type: ignore[arg-type]
+    arguments: list[tuple[dict[str, Any], str]] = [
+        *(({"samples": samples}, "samples must be an integer >= 1") for samples in (0, -1, math.nan, True, 1.5)),
+        *(({"memory_limit": limit}, "memory_limit must be a finite number > 0") for limit in (None, "a", 0)),
+        ({"dtype": "half a"}, "dtype must be float64 or float32, got half a"),
+    ]
+    for given, message in arguments:
+        with pytest.raises(mf.ParameterError, match=message):
+            mc.choose_method(TANH, **{"width": 10, "samples": 10, **given})
+    with pytest.raises(mf.ParameterError, match="method must be dense or matrix-free"):
+        eigenvalue_memory(TANH, width=10, samples=10, method="auto")

@@ -174,3 +174,11 @@ def test_rounding_of_large_outputs_is_no_growth(seed: int) -> None:
         threshold = mc.ThresholdExperiment(network, 40, 10).run(np.random.default_rng(seed))
         assert threshold.unstable > threshold.critical * (1 - LINEARISED)
         assert threshold.stable < threshold.critical * (1 + OFFSET)
+
+
+def test_wrong_objects_are_refused() -> None:
+    student, _, inputs = sample_trial(RELU_BIASED, 8, 4, np.random.default_rng(0))
+    with pytest.raises(mf.ParameterError, match=r"rng must be a numpy\.random\.Generator, got None"):
+        mc.measure_threshold(student, inputs, rng=None)  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match=r"finite_network must be a montecarlo\.FiniteNetwork"):
+        mc.measure_threshold(None, inputs, rng=np.random.default_rng(0))  # type: ignore[arg-type]

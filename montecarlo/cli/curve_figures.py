@@ -1,0 +1,99 @@
+"""The commands ``montecarlo figure 1`` and ``montecarlo figure s1``: quantities against the width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import click
+
+from meanfield.errors import require_integer
+from meanfield.records import plain
+
+from ..ensemble import family
+from ..experiments import EigenvalueExperiment
+from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, FIGURE_S1, figure_1, figure_s1
+from ..rates import DeviationExperiment
+from .figure_options import FigureOptions, figure_options
+from .figure_tables import figure_1_table, figure_s1_table
+from .options import read_widths
+
+
+@click.command("1")
+@click.option("--full", is_flag=True, help="The paper's size: 100 networks at each width up to 1000.")
+@click.option("--widths", metavar="M,M,..", help="In any order.  [default: 50,100,200,400,800; with --full: ..,1000]")
+@click.option("--members", type=int, help="Networks at each width.  [default: 40; with --full: 100]")
+@figure_options("figure1.png")
+def figure_1_command(full: bool, widths: str | None, members: int | None, options: FigureOptions) -> None:
+    """Figure 1: the largest eigenvalue against the width, with and without mean subtraction.
+
+    T = M, L = 3, alpha_l = C = 1; relu with variances (2, 0) and tanh with (3, 0.64).
+
+    \b
+    Examples:
+      montecarlo figure 1
+      montecarlo figure 1 --full --store figure1.sqlite --output figure1.pdf
+    """
+    _measure_and_draw(
+        figure_1,
+        study=("figure 1", EigenvalueExperiment),
+        curves=len(FIGURE_1) * len(FIGURE_1_OUTPUTS),
+        widths=read_widths(widths, [50, 100, 200, 400, 800, *([1000] if full else [])]),
+        members=(100 if full else 40) if members is None else members,
+        options=options,
+        table=figure_1_table,
+        draw=lambda figures, curves: figures.plot_figure_1(curves),
+    )
+
+
+@click.command("s1")
+@click.option("--full", is_flag=True, help="One more width, 3200.")
+@click.option(
+    "--widths",
+    metavar="M,M,..",
+    help="In any order, at least two.  [default: 100,200,400,800,1600; with --full: ..,3200]",
+)
+@click.option("--members", type=int, default=100, show_default=True, help="Networks at each width.")
+@figure_options("figureS1.png")
+def figure_s1_command(full: bool, widths: str | None, members: int, options: FigureOptions) -> None:
+    """Figure S.1: the standard deviation of the backward overlap qtilde^1_st against the width.
+
+    T = 100, L = 3, alpha_l = C = 1; relu with variances (2, 0) and tanh with (3, 0.64); about the theory, over 100
+    networks and all pairs of samples. The data has the other order parameters as well, as `montecarlo rates` has.
+
+    \b
+    Examples:
+      montecarlo figure s1
+      montecarlo figure s1 --widths 50,100,200,400 --output figureS1.pdf
+    """
+    _measure_and_draw(
+        figure_s1,
+        study=("figure s1", DeviationExperiment),
+        curves=len(FIGURE_S1),
+        widths=read_widths(widths, [100, 200, 400, 800, 1600, *([3200] if full else [])], number=2),
+        members=members,
+        options=options,
+        table=figure_s1_table,
+        draw=lambda figures, curves: figures.plot_figure_s1(curves),
+    )
+
+
+def _measure_and_draw(
+    measure: Callable[..., Sequence[Any]],
+    *,
+    study: tuple[str, type],
+    curves: int,
+    widths: Sequence[int],
+    members: int,
+    options: FigureOptions,
+    table: Callable[[Sequence[Any]], str],
+    draw: Callable[[ModuleType, Sequence[Any]], Any],
+) -> None:
+    """Make figure 1 or S.1: so many curves, each with a point for every width."""
+    runs = curves * len(widths) * require_integer("members", members, at_least=2)
+    seed = options.run.seed
+    with options.run.running(family(*study, seed=seed), runs) as how:
+        measured = measure(widths=widths, members=members, seed=seed, **how)
+    record = {"members": members, "curves": [plain(curve) for curve in measured]}
+    options.finish(record, table(measured), lambda figures: draw(figures, measured))

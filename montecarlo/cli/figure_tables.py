@@ -1,0 +1,70 @@
+"""The tables that ``montecarlo figure ..`` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from meanfield.records import table
+
+from ..comparison import HEADERS
+from ..paper import RateCurve, SharpnessCurve, TrainingMap
+
+
+def figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
+    """Return lambda_max at every width, theory beside experiment."""
+    rows = []
+    for curve in curves:
+        for point in curve.points:
+            _, *cells = point.comparison["lambda_max"].cells
+            rows.append((curve.name, curve.network.output_normalization, point.width, *cells))
+    return table(rows, ("network", "output", "M = T", *HEADERS[1:]))
+
+
+def figure_s1_table(curves: Sequence[RateCurve]) -> str:
+    """Return the deviations of qtilde^1_st, and the fits."""
+    return "\n\n".join(f"{curve.name}: qtilde^1_st\n{curve.rates['qtilde^1_st']}" for curve in curves)
+
+
+def training_table(maps: Sequence[TrainingMap]) -> str:
+    """Return the thresholds at every width, the rates at which the loss explodes, and the lines."""
+    rows = []
+    for one in maps:
+        for point in one.points:
+            thresholds = [sweep.threshold for sweep in point.trials]
+            surviving, exploding = (
+                float(np.mean([getattr(sweep, name) / sweep.threshold.critical for sweep in point.trials]))
+                for name in ("largest_surviving", "smallest_exploding")
+            )
+            rows.append(
+                (
+                    one.network.output_normalization,
+                    point.width,
+                    _mean([threshold.critical for threshold in thresholds], ".3g"),
+                    _mean([threshold.measured for threshold in thresholds], ".3g"),
+                    _mean([threshold.ratio for threshold in thresholds], ".4f"),
+                    f"{surviving:.3g} .. {exploding:.3g}" if math.isfinite(exploding) else f"above {surviving:.3g}",
+                    f"{point.line:.3g}",
+                    f"{point.line / np.mean([threshold.measured for threshold in thresholds]):.3g}",
+                )
+            )
+    headers = ("output", "M", "2/lambda_max", "threshold", "ratio", "explodes at", "line", "line/threshold")
+    return f"{table(rows, headers)}\n\n{_TRAINING_NOTE}"
+
+
+def _mean(values: Sequence[float], form: str) -> str:
+    """Return a mean with its standard error, if there is one."""
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    return f"{np.mean(values):{form}} ± {error:{form.replace('3g', '1g')}}"
+
+
+_TRAINING_NOTE = """\
+2/lambda_max: of the networks at initialisation; ± the standard error over the trials, if there are several.
+threshold: the rate above which a small residual of the same networks grows, by gradient descent; within 0.5 %.
+explodes at: between which rates, divided by 2/lambda_max: all up to the first survive, and the second explodes.
+line: the theory, 2/lambda_max by Theorem 2.2, and 2/(lower bound of lambda_max) where the outputs are normalised, which
+is not the threshold: at fixed T that bound grows like M, and lambda_max far more slowly."""

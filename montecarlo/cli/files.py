@@ -1,0 +1,27 @@
+"""The files that a command writes: whether it can is known before the work, and each is whole or not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from meanfield.errors import ParameterError
+
+
+def require_writable(path: Path) -> None:
+    """Refuse an --output that could not be written; nothing is touched."""
+    folder = path.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ParameterError("output", "in a folder that exists and can be written to", path)
+    if path.is_dir():
+        raise ParameterError("output", "a file", f"{path}, a folder")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, or nothing."""
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        aside.write_text(text)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
