@@ -66,7 +66,7 @@ def step_and_products(network: mf.Network, width: int, samples: int, rounds: int
     rng = np.random.default_rng(0)
     student, teacher = (mc.sample_network(network, width=width, rng=rng) for _ in range(2))
     inputs = mc.sample_inputs(network, width=width, samples=samples, rng=rng)
-    labels = mc.propagate(teacher, inputs).outputs
+    labels = mc.forward(teacher, inputs).outputs
     products = matrix_products(student, samples)
 
     def steps(number: int) -> None:

@@ -31,7 +31,7 @@ def test_a_sweep_is_of_one_network() -> None:
         for width, trials in zip((12, 20), of_network, strict=True):
             for stream, sweep in zip(np.random.SeedSequence(5).spawn(2), trials, strict=True):
                 student, teacher, inputs = sample_trial(network, width, 15, np.random.default_rng(stream))
-                labels = mc.propagate(teacher, inputs).outputs
+                labels = mc.forward(teacher, inputs).outputs
                 for rate, final, step in zip(RATES, sweep.losses, sweep.exploded, strict=True):
                     run = mc.train(student, inputs, labels, learning_rate=rate, steps=10)
                     assert (final, step) == (run.final_loss, run.exploded)

@@ -14,7 +14,6 @@ from tolerances import LINEARISED, OFFSET, ROUNDING, SIGMAS, TWO_ROUTES
 import meanfield as mf
 import montecarlo as mc
 from montecarlo.fingerprint import describe
-from montecarlo.forward import forward
 from montecarlo.threshold import PRECISION, STEPS, _loss_and_noise, _nearby, sample_trial
 
 OUTPUTS = ("none", "mean", "batch")
@@ -62,9 +61,9 @@ def test_the_offset_is_that_of_the_finite_number_of_steps(output: str) -> None:
     state = rng.bit_generator.state
     sweep = mc.propagate(student, inputs)
     gram = mc.dual_gram(sweep)
-    labels = mc.propagate(_nearby(student, rng), inputs).outputs
+    labels = mc.forward(_nearby(student, rng), inputs).outputs
     residual = sweep.outputs - labels
-    _, noise = _loss_and_noise(forward(student, inputs), labels)
+    _, noise = _loss_and_noise(mc.forward(student, inputs), labels)
     predicted = first_growing(gram, residual, noise)
     rng.bit_generator.state = state
     stable, unstable = mc.measure_threshold(student, inputs, rng=rng)
@@ -140,7 +139,7 @@ def test_the_explosion_comes_down_to_the_threshold_as_the_width_grows() -> None:
     highest = []
     for width in (25, 200):
         student, teacher, inputs = sample_trial(RELU_BIASED, width, 100, np.random.default_rng(0))
-        labels = mc.propagate(teacher, inputs).outputs
+        labels = mc.forward(teacher, inputs).outputs
         largest = mc.measure_largest(mc.propagate(student, inputs))
         run = mc.train(student, inputs, labels, learning_rate=3.2 / largest, steps=60, explosion=1e9)
         highest.append(run.losses.max())

@@ -14,7 +14,6 @@ from tolerances import DIFFERENCES, LINEAR_ALGEBRA, ROUNDING
 import meanfield as mf
 import montecarlo as mc
 from meanfield import ParameterError
-from montecarlo.forward import forward
 from montecarlo.threshold import sample_trial
 from montecarlo.training import training_memory
 
@@ -34,7 +33,7 @@ def problem(
     rng = np.random.default_rng(seed)
     student, teacher = (mc.sample_network(network, width=width, rng=rng) for _ in range(2))
     inputs = mc.sample_inputs(network, width=width, samples=samples, rng=rng)
-    return student, inputs, mc.propagate(teacher, inputs).outputs
+    return student, inputs, mc.forward(teacher, inputs).outputs
 
 
 def loss(finite: mc.FiniteNetwork, inputs: Any, labels: Any) -> float:
@@ -255,7 +254,7 @@ def test_memory_is_predicted(hidden: str, width: int, samples: int) -> None:
     tracemalloc.start()
     student, teacher, inputs = sample_trial(network, width, samples, np.random.default_rng(0))
     tracemalloc.reset_peak()
-    mc.train(student, inputs, forward(teacher, inputs).outputs, learning_rate=1e-4, steps=2)
+    mc.train(student, inputs, mc.forward(teacher, inputs).outputs, learning_rate=1e-4, steps=2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 0.85 < peak / 2**30 / training_memory(network, width, samples) < 1.1
