@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,14 @@ def test_member_i_owns_stream_i() -> None:
     assert member.prediction == pytest.approx(EXPERIMENT.run(np.random.default_rng(stream)).prediction, rel=1e-13)
 
 
+def test_the_first_of_very_many_members_does_not_wait_for_the_others() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mc.run_ensemble(EXPERIMENT, members=10**9, seed=0, progress=stop)
+
+
 def test_progress_counts_members() -> None:
     seen: list[None] = []
     mc.run_ensemble(EXPERIMENT, members=3, seed=0, progress=lambda: seen.append(None))
@@ -78,6 +87,17 @@ def test_every_member_computes_with_one_blas_thread() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         for executor in (None, processes):
             assert mc.run_ensemble(Threads(), members=1, seed=0, executor=executor).members == ({1},)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An experiment that returns what it has."""
+
+    value: float
+
+    def run(self, rng: np.random.Generator) -> float:
+        """Return it."""
+        return self.value
 
 
 class Failing:
@@ -187,3 +207,9 @@ def test_several_experiments_want_an_open_store(tmp_path: Path) -> None:
         pytest.raises(mf.ParameterError, match="different from each other"),
     ):
         mc.run_ensembles(twice, members=1, seed=0, store=store)
+
+
+def test_whole_numbers_and_floats_are_different_experiments(tmp_path: Path) -> None:
+    with mc.Store(tmp_path / "run.sqlite") as store:
+        one, other = mc.run_ensembles([Constant(1), Constant(1.0)], members=1, seed=0, store=store)
+    assert (type(one.members[0]), type(other.members[0])) == (int, float)

@@ -155,3 +155,19 @@ def test_what_is_no_ensemble_is_refused(tmp_path: Path) -> None:
         mc.write_table([], str(tmp_path / "a.csv"))
     assert not list(tmp_path.iterdir())
     assert mc.write_table([ORDER], str(tmp_path / "a.csv")) == 3
+
+
+def test_fields_named_like_columns_do_not_replace_them() -> None:
+    (row,) = mc.table_rows(mc.StoredEnsemble({"seed": 3}, {1: {"seed": 99, "member": 7, "x": 0.5}}))
+    assert row == {"member": 1, "seed": 3, "record.seed": 99, "record.member": 7, "x": 0.5}
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    path.write_text("old")
+    for record in (2**70, -(2**70)):
+        with pytest.raises(mf.ParameterError, match=r"ensembles must be of columns that a \.parquet file can hold"):
+            mc.write_table([mc.StoredEnsemble({"seed": 3}, {0: record})], path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.parquet"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,22 @@ from problems import TANH
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo.fingerprint import differences, fingerprint
+from montecarlo.fingerprint import describe, differences, fingerprint
+
+
+def hard_shrink(place: float) -> mf.Activation:
+    value = mf.ScalarFunction(lambda u: np.where(np.abs(u) > place, u, 0.0), jumps=(-place, place))
+    return mf.Activation("own", value, mf.ScalarFunction(lambda u: 1.0 * (np.abs(u) > place), jumps=(-place, place)))
+
+
+def clipped(place: float) -> mf.Activation:
+    value = mf.ScalarFunction(lambda u: np.clip(u, -place, place), kinks=(-place, place))
+    return mf.Activation("own", value, mf.ScalarFunction(lambda u: 1.0 * (np.abs(u) < place), jumps=(-place, place)))
+
+
+def step(place: float) -> mf.Activation:
+    return mf.Activation("own", mf.ScalarFunction(lambda u: 1.0 * (u > place), jumps=(place,)), np.zeros_like)
+
 
 EXPERIMENT = mc.EigenvalueExperiment(TANH, width=60, samples=25)
 PRINT = fingerprint(EXPERIMENT, seed=0, blas_threads=1)
@@ -126,3 +142,10 @@ def test_experiments_of_others() -> None:
         fingerprint(Own(lambda u: u), seed=0, blas_threads=1)
     with pytest.raises(mf.ParameterError, match="experiment must be a dataclass"):
         fingerprint(object(), seed=0, blas_threads=1)
+
+
+@pytest.mark.parametrize("kind", [hard_shrink, clipped, step])
+def test_activations_that_differ_at_their_kinks_only_are_told_apart(kind: Callable[[float], mf.Activation]) -> None:
+    for one, other in ((0.03, 0.18), (0.0301, 0.0302), (21.0, 40.0)):
+        prints = [describe(kind(place)) for place in (one, other, one)]
+        assert prints[0] == prints[2] != prints[1]

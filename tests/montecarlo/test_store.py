@@ -294,6 +294,51 @@ def test_an_empty_file_and_a_new_one_become_stores(tmp_path: Path) -> None:
         assert run(tmp_path / name).members == UNDISTURBED
 
 
+@mc.register
+@dataclass(frozen=True)
+class Changed:
+    """A record that is not what its fields say."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        """Change it."""
+        object.__setattr__(self, "value", 10 * self.value)
+
+
+@mc.register
+@dataclass(frozen=True)
+class Derived:
+    """A record with a field that cannot be given."""
+
+    value: float
+    double: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive it."""
+        object.__setattr__(self, "double", 2 * self.value)
+
+
+@pytest.mark.parametrize("record", [Changed(1.0), Derived(1.0)])
+def test_records_that_their_fields_do_not_give_back_are_refused(record: object, tmp_path: Path) -> None:
+    with mc.Store(tmp_path / "run.sqlite") as store:
+        with pytest.raises(mf.ParameterError, match="record must be the same when it is made again from its fields"):
+            store.add({}, 0, record)
+        assert len(store) == 0
+
+
+def test_a_finished_run_is_in_one_file_though_it_is_being_read(filled: Path) -> None:
+    """A reader keeps SQLite from removing the journals: they are empty then."""
+    with mc.Store(filled.with_name("read.sqlite")) as store:
+        store.add({"seed": 0}, 0, 1.0)
+        reader = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)
+        assert reader.execute("SELECT count(*) FROM members").fetchone() == (1,)
+    copy = filled.with_name("copy.sqlite")
+    copy.write_bytes(store.path.read_bytes())
+    reader.close()
+    assert stored(copy) == 1
+
+
 def test_two_names_of_a_file_are_refused(filled: Path) -> None:
     """Each would have a lock of its own."""
     other = filled.with_name("other.sqlite")
