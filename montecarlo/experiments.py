@@ -254,6 +254,13 @@ class OrderParameterExperiment(_Measurement):
         super()._require()
         require_integer("samples", self.samples, at_least=2)
 
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        # squares of the gradients of one layer, in float64
+        squares = self.network.outputs * self.samples * max(self.network.widths(self.width)[1:])
+        return super().memory + 8 * squares / 2**30
+
     def run(self, rng: np.random.Generator) -> OrderParameters:
         """Run one member."""
         return measure_order_parameters(self._sweep(rng))

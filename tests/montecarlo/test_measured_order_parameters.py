@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -129,3 +131,16 @@ def test_one_sample_has_no_overlap() -> None:
             measure(sweep(RELU, samples=1))
     with pytest.raises(mf.ParameterError, match="samples must be an integer >= 2"):
         mc.OrderParameterExperiment(RELU, width=10, samples=1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("outputs", "samples"), [(10, 150), (1, 1000)])
+def test_memory_is_predicted(outputs: int, samples: int, dtype: str) -> None:
+    experiment = mc.OrderParameterExperiment(replace(TANH, outputs=outputs), 300, samples, dtype=dtype)
+    tracemalloc.start()
+    try:
+        experiment.run(np.random.default_rng(0))
+        peak = tracemalloc.get_traced_memory()[1] / 2**30
+    finally:
+        tracemalloc.stop()
+    assert 0.6 < peak / experiment.memory < 1.1
