@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -143,13 +143,10 @@ def _work(connection: Connection, line: Connection) -> None:
     """Answer calls until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
-    connection.send_bytes(b"")
-    while True:
-        try:
-            call = connection.recv_bytes()
-        except EOFError:
-            return
-        connection.send_bytes(_answer(call))
+    with suppress(EOFError, OSError):  # nobody is there any more
+        connection.send_bytes(b"")
+        while True:
+            connection.send_bytes(_answer(connection.recv_bytes()))
 
 
 def _answer(call: bytes) -> bytes:

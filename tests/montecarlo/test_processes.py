@@ -157,3 +157,17 @@ def test_a_process_that_closes_its_connection_is_replaced() -> None:
 def test_bad_number_of_processes(workers: Any) -> None:
     with pytest.raises(mf.ParameterError, match="workers must be an integer >= 1"):
         Processes(workers)
+
+
+def test_a_process_that_comes_too_late_says_nothing() -> None:
+    """The one that started it was killed meanwhile: there is nobody to tell."""
+    code = """
+from multiprocessing import Pipe
+from montecarlo.processes import _work
+connection, other = Pipe()
+watched, kept_open = Pipe(duplex=False)
+other.close()
+_work(connection, watched)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
