@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
@@ -125,9 +125,13 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     rates = np.array(trials[0][0].learning_rates)
     losses = np.array([[sweep.losses for sweep in sweeps] for sweeps in trials]).min(axis=1)
     mesh = axes.pcolormesh(
-        _edges(widths), _edges(rates), np.ma.masked_invalid(losses.T), cmap="viridis", norm=LogNorm(*_LOSSES)
+        _edges(widths),
+        _edges(rates),
+        np.ma.masked_invalid(losses.T),
+        cmap=colormaps["viridis"].with_extremes(bad=_GREY),
+        norm=LogNorm(*_LOSSES),
     )
-    axes.set(facecolor=_GREY, xscale="log", yscale="log", xlabel="width $M$")
+    axes.set(xscale="log", yscale="log", xlabel="width $M$")
     lines = np.array([point.line for point in training.points])
     label = r"theory: $2/\lambda_{\max}$ (left), 2/(lower bound of $\lambda_{\max}$) (others)"
     along = widths if len(widths) > 1 else _edges(widths)  # the line of a single width crosses its cell
@@ -154,7 +158,8 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     )
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2}
     axes.text(0.03, 0.02, what, transform=axes.transAxes, fontsize="small", va="bottom", bbox=box)
-    axes.set_ylim(*_edges(rates)[[0, -1]])
+    drawn = np.concatenate([_edges(rates), 0.8 * critical.min(axis=1), 1.25 * lines])  # with all that is not colour
+    axes.set_ylim(drawn.min(), drawn.max())
     axes.set_xlim(*_edges(widths)[[0, -1]])
     _mark_widths(axes, widths.tolist())
     axes.set_title(_OUTPUTS[training.network.output_normalization], fontsize="medium")
@@ -165,8 +170,12 @@ def plot_figure_2(maps: Sequence[TrainingMap]) -> Figure:
     """Draw figure 2, or S.2 with more than one trial: one panel for each normalisation of the outputs."""
     figure = Figure(figsize=(9, 5.2), layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True)
+    limits = []
     for axes, training in zip(panels, maps, strict=True):
         mesh = draw_training(axes, training)
+        limits.append(axes.get_ylim())
+    lower, upper = zip(*limits, strict=True)
+    panels[0].set_ylim(min(lower), max(upper))  # of all
     panels[0].set_ylabel(r"learning rate $\eta$")
     first, trials = maps[0], len(maps[0].points[0].trials)
     what = "training loss" if trials == 1 else f"smallest training loss of {trials} trials"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from meanfield import Network, OrderParameters
+from meanfield import Network, OrderParameters, ParameterError
 from meanfield import propagate as infinite_width
 from meanfield.errors import require_integer, require_sequence
 from meanfield.records import table
@@ -167,7 +167,7 @@ def measure_rates(
     memory_limit : float
         GiB that one member may take.
     executor, store, progress
-        As for :func:`run_ensemble`; ``progress`` is called ``len(widths) * members`` times.
+        As for :func:`run_ensembles`; ``progress`` is called ``len(widths) * members`` times.
 
     Returns
     -------
@@ -192,6 +192,8 @@ def measure_rates(
     True
     """
     require_integer("members", members, at_least=2)
+    if not isinstance(store, Store | None):
+        raise ParameterError("store", "an open montecarlo.Store, which several widths can share", repr(store))
     widths = [require_integer("widths", width, at_least=1) for width in require_sequence("widths", widths)]
     require_widths(widths)
     experiments = [DeviationExperiment(network, width, samples, memory_limit=memory_limit) for width in widths]

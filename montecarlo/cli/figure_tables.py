@@ -64,7 +64,7 @@ def _mean(values: Sequence[float], form: str) -> str:
 
 _TRAINING_NOTE = """\
 2/lambda_max: of the networks at initialisation; ± the standard error over the trials, if there are several.
-threshold: the rate above which a small residual of the same networks grows, by gradient descent; within 0.5 %.
+threshold: the rate above which a small residual of the same networks grows, by gradient descent; within 1 %.
 explodes at: between which rates, divided by 2/lambda_max: all up to the first survive, and the second explodes.
 line: the theory, 2/lambda_max by Theorem 2.2, and 2/(lower bound of lambda_max) where the outputs are normalised, which
 is not the threshold: at fixed T that bound grows like M, and lambda_max far more slowly."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
@@ -28,6 +30,9 @@ from ..store import Store
 
 CONNECT = 5.0
 """How many seconds a scheduler has to answer."""
+
+LINES = 60.0
+"""After how many seconds the next line about progress comes, where there is no terminal for a bar."""
 
 
 @dataclass(frozen=True)
@@ -219,19 +224,23 @@ def _command(study: Mapping[str, Any]) -> str:
 def progress(total: int, store: Store | None) -> Iterator[Callable[[], None]]:
     """Show how many networks are done and how long the others will take; what a store had took no time.
 
-    At the mean pace of this run: the latest would mislead wherever small networks come before large ones.
+    At the mean pace of this run: the latest would mislead wherever small networks come before large ones. Where it is
+    no terminal, as in the log of a night, a line now and then.
     """
-    counted = 0
+    counted, terminal, said = 0, sys.stderr.isatty(), time.monotonic()
     pace: dict[str, Any] = {"smoothing": 0, "miniters": 1}  # else the many that a store had count as one great step
-    with tqdm(total=total, unit=" networks", leave=False, disable=None, **pace) as bar:
+    with tqdm(total=total, unit=" networks", leave=False, file=None if terminal else io.StringIO(), **pace) as bar:
 
         def finished() -> None:
-            nonlocal counted
+            nonlocal counted, said
             if store is not None and store.found > counted:
                 bar.initial = store.found
                 bar.n += store.found - counted
                 counted = store.found
             bar.update()
+            if not terminal and time.monotonic() - said >= LINES:
+                said = time.monotonic()
+                click.echo(tqdm.format_meter(**bar.format_dict), err=True)
 
         yield finished
 

@@ -99,7 +99,7 @@ def test_the_drawn_map_holds_the_data(maps: tuple[TrainingMap, ...]) -> None:
 
 def test_an_explosion_is_grey_and_no_colour_of_the_map_is(maps: tuple[TrainingMap, ...]) -> None:
     figure = figures.plot_figure_2(maps)
-    grey = np.array(to_rgb(figure.axes[0].get_facecolor()))
+    grey = np.array(to_rgb(figures._GREY))
     mesh = figure.axes[0].collections[0]
     colours = np.asarray(mesh.get_cmap()(np.linspace(0, 1, 256)))[:, :3]
     assert np.linalg.norm(colours - grey, axis=1).min() > 0.3
@@ -211,3 +211,13 @@ def test_figure_s2_goes_on_from_the_store_of_figure_2(tmp_path: Path) -> None:
             assert point["trials"] == more["trials"][:1]
             assert point["line"] == more["line"]
     assert "±" in result.stdout
+
+
+def test_figure_2_shows_its_points_and_lines_where_no_rate_is_near() -> None:
+    plan = figure_2_plan(widths=[10, 20], learning_rates=[1e-4, 1e-3], samples=20, steps=2)
+    maps = figure_2(plan, members=1, seed=0)
+    lower, upper = figures.plot_figure_2(maps).axes[0].get_ylim()
+    shown = [point.line for one in maps for point in one.points]
+    shown += [trial.threshold.critical for one in maps for point in one.points for trial in point.trials]
+    assert lower < min(*shown, 1e-4)
+    assert upper > max(shown)

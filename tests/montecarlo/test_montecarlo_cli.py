@@ -18,7 +18,7 @@ import pytest
 from click import ClickException
 
 from montecarlo.cli import main
-from montecarlo.cli.options import RunOptions, opened, read_rates, read_widths
+from montecarlo.cli.options import RunOptions, opened, progress, read_rates, read_widths
 from montecarlo.database import StoreError
 from montecarlo.ensemble import run_ensemble
 from montecarlo.experiments import EigenvalueExperiment
@@ -344,3 +344,17 @@ def test_the_module_is_the_command() -> None:
     result = subprocess.run([sys.executable, "-m", "montecarlo"], capture_output=True, text=True, check=True)
     assert "compare" in result.stdout
     assert "figure" in result.stdout
+
+
+def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("montecarlo.cli.options.LINES", 0.0)
+    with progress(3, None) as finished:
+        for _ in range(3):
+            finished()
+    err = capsys.readouterr().err
+    assert err.count("\n") == 3
+    assert "1/3" in err.splitlines()[0]
+    monkeypatch.setattr("montecarlo.cli.options.LINES", 60.0)
+    with progress(3, None) as finished:
+        finished()
+    assert capsys.readouterr().err == ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +165,10 @@ def test_order_parameters_that_overflow_are_refused() -> None:
         mc.measure_order_parameters(huge)
     with pytest.raises(ArithmeticError, match="order parameters are not finite"):
         mc.measure_spread(huge)
+
+
+def test_a_path_is_refused_where_several_widths_share_a_store(tmp_path: Path) -> None:
+    path: Any = tmp_path / "a"
+    with pytest.raises(mf.ParameterError, match=r"store must be an open montecarlo\.Store"):
+        mc.measure_rates(RELU, widths=[10, 20], samples=3, members=2, seed=0, store=path)
+    assert not list(tmp_path.iterdir())
