@@ -158,8 +158,8 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     )
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2}
     axes.text(0.03, 0.02, what, transform=axes.transAxes, fontsize="small", va="bottom", bbox=box)
-    drawn = np.concatenate([_edges(rates), 0.8 * critical.min(axis=1), 1.25 * lines])  # with all that is not colour
-    axes.set_ylim(drawn.min(), drawn.max())
+    points = np.append(critical, lines)
+    axes.set_ylim(min(_edges(rates)[0], 0.8 * points.min()), max(_edges(rates)[-1], 1.25 * points.max()))
     axes.set_xlim(*_edges(widths)[[0, -1]])
     _mark_widths(axes, widths.tolist())
     axes.set_title(_OUTPUTS[training.network.output_normalization], fontsize="medium")
