@@ -6,6 +6,7 @@ pytest --hypothesis-profile=thorough tests/meanfield/quadrature/test_honesty.py
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,11 @@ from hypothesis import settings
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile("default")
+
+
+def pytest_configure() -> None:
+    """Let the commands under test be interrupted: what a shell starts in the background inherits a SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
