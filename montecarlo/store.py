@@ -8,6 +8,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -147,12 +148,13 @@ class Store:
 
     def close(self) -> None:
         """Leave one file, and let others write."""
+        connection, self._connection = self._connection, None
         try:
-            if self._connection is not None:
-                # a reader may keep the journals from being removed: let them be empty, and all in one file
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                self._connection.close()
-                self._connection = None
+            if connection is not None:
+                # a reader may keep the journals from being removed: let them be empty, and all in one file; on a full
+                # disk the members are safe in the log, and the next run folds it in
+                with closing(connection), suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._lock.release()
 
@@ -185,8 +187,9 @@ class Store:
         try:
             insert(self._opened, key, member, text)
         except sqlite3.Error as error:
+            known = sum(map(len, self._ensembles.values()))  # the file may be beyond asking
             raise StoreError(
-                f"member {member} was lost: {self.path} could not be written ({error}). The {len(self)} networks that "
+                f"member {member} was lost: {self.path} could not be written ({error}). The {known} networks that "
                 "it has are safe, and the same run goes on from there when the cause is gone"
             ) from error
         self._ensembles.setdefault(key, {})[member] = record

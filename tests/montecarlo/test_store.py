@@ -175,6 +175,45 @@ def test_a_member_is_written_once(tmp_path: Path) -> None:
         assert store.members({"seed": 0}) == {0: 1.0}
 
 
+def test_a_disk_that_is_full_to_the_end_hides_no_error_and_keeps_no_lock(tmp_path: Path) -> None:
+    """There is no room either to fold the log into the file: the next run does it."""
+    code = """
+import resource, montecarlo as mc
+store = mc.Store("run.sqlite")
+try:
+    with store:
+        for member in range(40):
+            store.add({"seed": 0}, member, "x" * 20_000)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        store.add({"seed": 0}, 40, "x" * 20_000)
+except mc.StoreError as error:
+    print(error)
+try:
+    store.add({"seed": 0}, 41, 1.0)
+except mc.StoreError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with mc.Store("run.sqlite") as store:
+    print(sorted(store.members({"seed": 0})) == list(range(40)), len(store))
+"""
+    done = subprocess.run(python(code, "-Wignore"), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    lost, closed, again = done.stdout.splitlines()
+    assert lost.startswith("member 40 was lost: run.sqlite could not be written")
+    assert "The 40 networks that it has are safe" in lost
+    assert closed == "run.sqlite was closed: open a new Store"
+    assert again == "True 40"
+    assert files(tmp_path).keys() == {"run.sqlite"}
+
+
+def test_an_error_is_said_also_where_the_file_cannot_be_asked(tmp_path: Path) -> None:
+    """A connection answers to its own thread only."""
+    with mc.Store(tmp_path / "run.sqlite") as store, ThreadPoolExecutor(1) as thread:
+        store.add({"seed": 0}, 0, 1.0)
+        with pytest.raises(mc.StoreError, match=r"member 1 was lost: .*thread.* The 1 networks that it has are safe"):
+            thread.submit(store.add, {"seed": 0}, 1, 1.0).result()
+
+
 # What is not a store
 
 
