@@ -76,7 +76,7 @@ def automatic_method(
     """Return what AUTO stands for: DENSE, unless it needs more memory than there is and MATRIX_FREE needs less.
 
     The moments take all the products of the Gram either way, so that forming it costs no time. lambda_max alone takes
-    less time without the Gram where there are many outputs, C >= 8 and C T >= 3200: there it is MATRIX_FREE.
+    less time without the Gram where there are many outputs, C >= 8 and C T >= 3200: there it is MATRIX_FREE, if it fits.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def automatic_method(
         for method in (EigenvalueMethod.DENSE, EigenvalueMethod.MATRIX_FREE)
     )
     many_outputs = network.outputs >= _MANY_OUTPUTS and network.outputs * samples >= _MANY_ROWS
-    if dense > max(memory_limit, free) or (many_outputs and not with_moments):
+    if dense > max(memory_limit, free) or (many_outputs and not with_moments and free <= memory_limit):
         return EigenvalueMethod.MATRIX_FREE
     return EigenvalueMethod.DENSE
 
@@ -150,9 +150,8 @@ def choose_method(
     def needed(method: EigenvalueMethod, dtype: DTypeLike = dtype) -> float:
         return eigenvalue_memory(network, **size, method=method, dtype=dtype)
 
-    less, free = [], EigenvalueMethod.MATRIX_FREE
-    if needed(free) < needed(method):
-        less.append(f"method matrix-free: {needed(free):.3g} GiB")
+    others = (EigenvalueMethod.DENSE, EigenvalueMethod.MATRIX_FREE)
+    less = [f"method {other}: {needed(other):.3g} GiB" for other in others if needed(other) < needed(method)]
     if dtype == np.float64:
         less.append(f"dtype float32: {needed(method, np.float32):.3g} GiB")
     require_memory(needed(method), memory_limit, advice=f" ({', '.join(less)})" if less else "")

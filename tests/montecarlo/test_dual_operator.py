@@ -391,3 +391,19 @@ def test_wrong_objects_are_refused() -> None:
             mc.choose_method(TANH, **{"width": 10, "samples": 10, **given})
     with pytest.raises(mf.ParameterError, match="method must be dense or matrix-free"):
         eigenvalue_memory(TANH, width=10, samples=10, method="auto")
+
+
+def test_of_two_methods_the_one_that_fits_is_chosen_and_the_smaller_one_advised() -> None:
+    """A wide network with few rows of the Gram: the operator's layers are larger than the Gram."""
+    network, size = (
+        mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=8),
+        {"width": 10_000, "samples": 400},
+    )
+    dense, free = (eigenvalue_memory(network, **size, method=method) for method in METHODS)
+    assert dense < 0.5 < free
+    for limit, chosen in ((0.5, "dense"), (1.0, "matrix-free")):
+        assert mc.choose_method(network, **size, memory_limit=limit, with_moments=False) == chosen
+    with pytest.raises(mf.ParameterError, match=rf"\(method dense: {dense:.3g} GiB, dtype float32: "):
+        mc.choose_method(network, **size, memory_limit=0.5, method="matrix-free")
+    with pytest.raises(mf.ParameterError, match=r"\(dtype float32: "):
+        mc.choose_method(network, **size, memory_limit=0.01, with_moments=False)
