@@ -395,10 +395,8 @@ def test_wrong_objects_are_refused() -> None:
 
 def test_of_two_methods_the_one_that_fits_is_chosen_and_the_smaller_one_advised() -> None:
     """A wide network with few rows of the Gram: the operator's layers are larger than the Gram."""
-    network, size = (
-        mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=8),
-        {"width": 10_000, "samples": 400},
-    )
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=8)
+    size: dict[str, Any] = {"width": 10_000, "samples": 400}
     dense, free = (eigenvalue_memory(network, **size, method=method) for method in METHODS)
     assert dense < 0.5 < free
     for limit, chosen in ((0.5, "dense"), (1.0, "matrix-free")):
