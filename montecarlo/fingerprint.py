@@ -21,6 +21,9 @@ _BESIDE = 1e-3
 _DIGITS = 9
 """Of the values there: processors differ in the last digits of a tanh."""
 
+_ABSENT = object()
+"""What a fingerprint has where it does not have a name; None is something."""
+
 
 def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str, Any]:
     """Return what the bits of an ensemble's members depend on.
@@ -91,12 +94,12 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     """
     found = []
     for name in dict.fromkeys([*stored, *asked]):
-        one, two = stored.get(name), asked.get(name)
+        one, two = stored.get(name, _ABSENT), asked.get(name, _ABSENT)
         if isinstance(one, Mapping) and isinstance(two, Mapping):
             path = "" if name == "experiment" else f"{name}."
             found += [path + difference for difference in differences(one, two)]
             continue
-        texts = json.dumps(one, sort_keys=True), json.dumps(two, sort_keys=True)
+        texts = _text(one), _text(two)
         if texts[0] != texts[1]:  # 1, 1.0 and True are equal, but not the same
             words = _word(one), _word(two)
             if words[0] == words[1]:  # another function of the same name
@@ -126,13 +129,21 @@ def describe(value: Any) -> Any:
         return {"name": value.name, "digest": _digest(value)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         compared = [field.name for field in dataclasses.fields(value) if field.compare]
+        if "type" in compared:  # the name of the class is written there
+            raise ParameterError("experiment", "of dataclasses without a field called type, to be stored", repr(value))
         return {"type": _name(type(value)), **{name: describe(getattr(value, name)) for name in compared}}
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in value.items()}
+        if not all(isinstance(key, str) for key in value):  # 1 and "1" would be the same
+            raise ParameterError("experiment", "of mappings with text as keys, to be stored", repr(value))
+        return {key: describe(item) for key, item in value.items()}
     expected = "made of numbers, text, activations, sequences and dataclasses, to be stored"
     raise ParameterError("experiment", expected, f"one that has {value!r}")
+
+
+def _text(value: Any) -> str:
+    return "nothing" if value is _ABSENT else json.dumps(value, sort_keys=True)
 
 
 def _word(value: Any) -> str:
@@ -141,7 +152,7 @@ def _word(value: Any) -> str:
         return str(value.get("name", value.get("type", json.dumps(value))))
     if isinstance(value, list):
         return f"[{', '.join(map(_word, value))}]"
-    return "nothing" if value is None else str(value)
+    return "nothing" if value is _ABSENT else str(value)
 
 
 def _name(kind: type) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -142,6 +142,30 @@ def test_experiments_of_others() -> None:
         fingerprint(Own(lambda u: u), seed=0, blas_threads=1)
     with pytest.raises(mf.ParameterError, match="experiment must be a dataclass"):
         fingerprint(object(), seed=0, blas_threads=1)
+
+
+def test_what_would_look_like_something_else_is_refused() -> None:
+    """The name of a class, and keys that are no text, must not be lost."""
+    kinds = [make_dataclass(name, [("type", str)], frozen=True) for name in "AB"]
+    for kind in kinds:
+        with pytest.raises(
+            mf.ParameterError, match="dataclasses without a field called type, to be stored, got .*='a'"
+        ):
+            fingerprint(kind("a"), seed=0, blas_threads=1)
+        with pytest.raises(mf.ParameterError, match="dataclasses without a field called type"):
+            fingerprint(Own([kind("a")]), seed=0, blas_threads=1)
+    for mapping in ({1: "a", "1": "b"}, {1: "a"}, {None: "a"}):
+        with pytest.raises(mf.ParameterError, match="mappings with text as keys, to be stored"):
+            fingerprint(Own(mapping), seed=0, blas_threads=1)
+
+
+def test_none_is_something() -> None:
+    said = ["a: None in the store, nothing asked"]
+    assert differences({"a": None}, {}) == said
+    assert differences({"b": {"a": None}}, {"b": {}}) == [f"b.{said[0]}"]
+    assert differences({}, {"a": None}) == ["a: nothing in the store, None asked"]
+    assert differences({"a": None}, {"a": None}) == []
+    assert differences({"a": "nothing"}, {}) == ['a: "nothing" in the store, nothing asked']
 
 
 @pytest.mark.parametrize("kind", [hard_shrink, clipped, step])
