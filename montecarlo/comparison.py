@@ -76,7 +76,7 @@ class Row:
                 return f"{self.outside} of {self.members} outside"
             return "inside" if self.agrees else "outside"
         width = max(self.interval.upper - self.theory.upper, self.theory.lower - self.interval.lower)
-        if self.agrees and 0 < self.theory.lower <= width:
+        if self.agrees and 0 < abs(self.theory.lower) <= width:
             return "undecided"
         return "agrees" if self.agrees else "differs"
 

@@ -76,7 +76,8 @@ def automatic_method(
     """Return what AUTO stands for: DENSE, unless it needs more memory than there is and MATRIX_FREE needs less.
 
     The moments take all the products of the Gram either way, so that forming it costs no time. lambda_max alone takes
-    less time without the Gram where there are many outputs, C >= 8 and C T >= 3200: there it is MATRIX_FREE, if it fits.
+    less time without the Gram where there are many outputs, C >= 8 and C T >= 3200: there it is MATRIX_FREE if that
+    fits.
 
     Parameters
     ----------

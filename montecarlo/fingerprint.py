@@ -128,18 +128,27 @@ def describe(value: Any) -> Any:
     if isinstance(value, Activation):
         return {"name": value.name, "digest": _digest(value)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        compared = [field.name for field in dataclasses.fields(value) if field.compare]
-        if "type" in compared:  # the name of the class is written there
-            raise ParameterError("experiment", "of dataclasses without a field called type, to be stored", repr(value))
-        return {"type": _name(type(value)), **{name: describe(getattr(value, name)) for name in compared}}
+        return {"type": _name(type(value)), **{name: describe(item) for name, item in _compared(value).items()}}
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):  # 1 and "1" would be the same
-            raise ParameterError("experiment", "of mappings with text as keys, to be stored", repr(value))
-        return {key: describe(item) for key, item in value.items()}
+        return {_key(key): describe(item) for key, item in value.items()}
     expected = "made of numbers, text, activations, sequences and dataclasses, to be stored"
     raise ParameterError("experiment", expected, f"one that has {value!r}")
+
+
+def _compared(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that comparing looks at."""
+    names = [field.name for field in dataclasses.fields(value) if field.compare]
+    if "type" in names:  # the name of the class is written there
+        raise ParameterError("experiment", "of dataclasses without a field called type, to be stored", repr(value))
+    return {name: getattr(value, name) for name in names}
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):  # 1 and "1" would be the same
+        raise ParameterError("experiment", "of mappings with text as keys, to be stored", f"the key {key!r}")
+    return key
 
 
 def _text(value: Any) -> str:

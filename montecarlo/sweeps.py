@@ -169,7 +169,7 @@ class SweepPlan:
     experiments: tuple[TrainingExperiment | ThresholdExperiment, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        widths = tuple(require_sequence("widths", self.widths))
+        widths = require_sequence("widths", self.widths)
         if not widths or len(set(widths)) < len(widths):
             raise ParameterError("widths", "at least one, each once", widths)
         given = require_sequence("learning_rates", self.learning_rates)
@@ -178,9 +178,11 @@ class SweepPlan:
             raise ParameterError("learning_rates", "at least one, increasing", rates)
         if rates[-1] > _LARGEST_RATE:
             raise ParameterError("learning_rates", f"at most {_LARGEST_RATE:g}", rates[-1])
+        networks = require_sequence("networks", self.networks)
+        object.__setattr__(self, "networks", networks)
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "learning_rates", rates)
-        places = [(network, width) for network in require_sequence("networks", self.networks) for width in widths]
+        places = [(network, width) for network in networks for width in widths]
         experiments = [one for place in places for one in (self.measuring(*place), *self.training(*place))]
         object.__setattr__(self, "experiments", tuple(experiments))
 
@@ -246,24 +248,20 @@ def sweep_learning_rates(
     [1.0, 1.0]
     """
     require_instance("plan", plan, SweepPlan)
-    require_instance("plan", plan, SweepPlan)
     # mixed up, so that what is done tells at any time how long the rest will take
     order = np.random.default_rng(0).permutation(len(plan.experiments))
+    shuffled = [plan.experiments[n] for n in order]
     ensembles: tuple[Ensemble[Any], ...] = run_ensembles(
-        [plan.experiments[n] for n in order],
-        members=members,
-        seed=seed,
-        executor=executor,
-        store=store,
-        progress=progress,
+        shuffled, members=members, seed=seed, executor=executor, store=store, progress=progress
     )
-    trials = [ensembles[place].members for place in np.argsort(order)]
-    block = 1 + len(plan.learning_rates)
-    sweeps = [
-        tuple(_sweep(plan, *records) for records in zip(*trials[start : start + block], strict=True))
-        for start in range(0, len(trials), block)
-    ]
-    return tuple(tuple(sweeps[start : start + len(plan.widths)]) for start in range(0, len(sweeps), len(plan.widths)))
+    trials = {experiment: ensemble.members for experiment, ensemble in zip(shuffled, ensembles, strict=True)}
+
+    def sweeps(network: Network, width: int) -> tuple[LearningRateSweep, ...]:
+        experiments = (plan.measuring(network, width), *plan.training(network, width))
+        records = zip(*(trials[experiment] for experiment in experiments), strict=True)
+        return tuple(_sweep(plan, *of_trial) for of_trial in records)
+
+    return tuple(tuple(sweeps(network, width) for width in plan.widths) for network in plan.networks)
 
 
 def _sweep(plan: SweepPlan, threshold: Threshold, *losses: TrainingLoss) -> LearningRateSweep:

@@ -12,6 +12,7 @@ from tolerances import SIGMAS
 
 import meanfield as mf
 import montecarlo as mc
+from montecarlo.comparison import Row
 
 
 def sharpness(
@@ -153,6 +154,12 @@ def test_agreement_that_cannot_fail_is_undecided() -> None:
     theory = mf.eigenvalue_statistics(network, width=3, samples=3)
     comparison = mc.compare(theory, sharpness(network, width=3, members=4, samples=3))
     assert comparison["lambda_max"].verdict == "undecided"
+
+
+@pytest.mark.parametrize(("theory", "verdict"), [(0.5, "undecided"), (-0.5, "undecided"), (-2.0, "agrees")])
+def test_a_negative_theory_may_be_undecided_too(theory: float, verdict: str) -> None:
+    bounds, interval = mf.Bounds(theory, theory), mf.Bounds(theory - 1, theory + 1)
+    assert Row("c", bounds, theory + 0.1, 0.01, 10, interval).verdict == verdict
 
 
 def test_bounds_that_are_missed_are_outside() -> None:

@@ -149,7 +149,7 @@ def test_what_would_look_like_something_else_is_refused() -> None:
     kinds = [make_dataclass(name, [("type", str)], frozen=True) for name in "AB"]
     for kind in kinds:
         with pytest.raises(
-            mf.ParameterError, match="dataclasses without a field called type, to be stored, got .*='a'"
+            mf.ParameterError, match=r"dataclasses without a field called type, to be stored, got .*='a'"
         ):
             fingerprint(kind("a"), seed=0, blas_threads=1)
         with pytest.raises(mf.ParameterError, match="dataclasses without a field called type"):

@@ -120,6 +120,15 @@ def test_a_plan_checks_its_numbers_at_construction(change: dict[str, Any], messa
         plan_of(**change)
 
 
+def test_a_plan_keeps_what_it_was_given() -> None:
+    """Not a list that may change, nor an iterator that is gone."""
+    networks = list(NETWORKS)
+    plan = plan_of(networks=networks)
+    networks.pop()
+    assert plan == plan_of(networks=iter(NETWORKS))
+    assert (plan.networks, hash(plan)) == (NETWORKS, hash(plan_of()))
+
+
 def test_an_experiment_is_stored_once(tmp_path: Path) -> None:
     experiment = mc.ThresholdExperiment(RELU_BIASED, 10, 10)
     with mc.Store(tmp_path / "s.sqlite") as store, pytest.raises(ParameterError, match="different from each other"):
