@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, learning_rate_bound, relu, tanh
-from meanfield.errors import require_integer
+from meanfield.errors import require_integer, require_sequence
 
 from .compare import compare
 from .comparison import Comparison
@@ -78,6 +78,8 @@ def figure_1(
 
     Equations: (10), (18), figure 1
     """
+    require_integer("members", members, at_least=2)
+    widths = require_sequence("widths", widths)
     networks = [
         (name, network.normalized(output=output)) for name, network in FIGURE_1.items() for output in FIGURE_1_OUTPUTS
     ]

@@ -24,7 +24,7 @@ from meanfield import (
     sharpness_exponents,
     sigmoid,
 )
-from meanfield.errors import require_integer
+from meanfield.errors import require_integer, require_sequence
 
 from .compare import compare, compare_own_scales
 from .comparison import HEADERS as ROW_HEADERS
@@ -32,7 +32,7 @@ from .comparison import Comparison, Row
 from .ensemble import Ensemble, run_ensemble
 from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
 from .paper import FIGURE_1
-from .power_law import RateFit, fit_rate
+from .power_law import RateFit, fit_rate, require_widths
 from .rates import spawn_seeds
 from .store import Store
 
@@ -169,12 +169,13 @@ def try_claims(
     seed, executor, store, progress
         As for :func:`run_ensemble`.
     """
+    require_integer("members", members, at_least=2)
+    theories = [(claim, theory_of(claim.experiment)) for claim in require_sequence("claims", claims)]
     findings = []
-    for claim in claims:
+    for claim, theory in theories:
         ensemble: Ensemble[Any] = run_ensemble(
             claim.experiment, members=members, seed=seed, executor=executor, store=store, progress=progress
         )
-        theory = theory_of(claim.experiment)
         comparison = compare_own_scales(ensemble) if theory is None else compare(theory, ensemble)
         findings.append(Finding(claim, comparison))
     return tuple(findings)
@@ -225,11 +226,15 @@ def measure_growth(
 
     Equations: (S.33), Theorem B.1
     """
+    require_integer("members", members, at_least=2)
+    widths = require_sequence("widths", widths)
+    require_widths(widths)
     network = network.normalized(output=OutputNormalization.MEAN)
+    experiments = [EigenvalueExperiment(network, width, width) for width in widths]
     largest = []
-    for width, width_seed in zip(widths, spawn_seeds(seed, len(widths)), strict=True):
+    for experiment, width_seed in zip(experiments, spawn_seeds(seed, len(widths)), strict=True):
         ensemble = run_ensemble(
-            EigenvalueExperiment(network, width, width),
+            experiment,
             members=members,
             seed=width_seed,
             executor=executor,

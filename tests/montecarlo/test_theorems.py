@@ -10,6 +10,7 @@ from problems import RELU, TANH
 
 import meanfield as mf
 import montecarlo as mc
+from montecarlo.paper import figure_1
 from montecarlo.theorems import Claim, claims, measure_growth, theory_of, try_claims
 
 WIDTH, MEMBERS = 1000, 8
@@ -161,3 +162,24 @@ def test_theorem_b_1(network: mf.Network) -> None:
     sharp = replace(growth, fit=mc.fit_rate((50, 100, 200, 400), largest))
     assert not sharp.agrees
     assert "outside" in str(sharp)
+
+
+RUN: dict[str, Any] = {"members": 2, "seed": 0, "progress": lambda: pytest.fail("a member was run")}
+
+
+def test_what_cannot_be_evaluated_is_refused_before_any_work() -> None:
+    claim = Claim("(5)-(7)", mc.OrderParameterExperiment(RELU, 20, 10))
+    without_theory = Claim("none", mc.EigenvalueExperiment(TANH.normalized(hidden="batch"), 20, 10))
+    with pytest.raises(mf.AssumptionError, match="non-negative"):
+        try_claims([claim, without_theory], **RUN)
+    with pytest.raises(mf.ParameterError, match="widths must be in increasing order"):
+        measure_growth(RELU, widths=[20, 10], **RUN)
+    with pytest.raises(mf.ParameterError, match="memory_limit"):
+        measure_growth(RELU, widths=[20, 10**6], **RUN)
+    for run in (
+        lambda **how: try_claims([claim], **how),
+        lambda **how: measure_growth(RELU, widths=[10, 20], **how),
+        lambda **how: figure_1(widths=[10], **how),
+    ):
+        with pytest.raises(mf.ParameterError, match="members must be an integer >= 2, got 1"):
+            run(**{**RUN, "members": 1})
