@@ -59,7 +59,7 @@ def register(kind: Kind) -> Kind:
         raise ParameterError("kind", "a dataclass or a named tuple", repr(kind))
     if not (dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))):
         raise ParameterError("kind", "a dataclass or a named tuple", kind.__name__)
-    taken = RECORDS.setdefault(kind.__name__, kind)
+    taken = RECORDS.get(kind.__name__, kind)
     again = (taken.__module__, taken.__qualname__) == (kind.__module__, kind.__qualname__)  # of a module run twice
     if kind.__name__ in _TAGS or not again:
         raise ParameterError("kind", "of a name that is not taken", kind.__name__)

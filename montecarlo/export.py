@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield import OrderParameters, ParameterError
 from meanfield.errors import require_sequence
@@ -151,7 +152,7 @@ def to_xarray(ensemble: AnyEnsemble) -> Any:
         rows = table_rows(ensemble)
         names = dict.fromkeys(name for row in rows for name in row)
         variables = {
-            name: ("member", np.array([row.get(name, np.nan) for row in rows]))
+            name: ("member", _column([row.get(name, np.nan) for row in rows]))
             for name in names
             if name not in ("member", "seed")
         }
@@ -218,13 +219,20 @@ def _members(ensemble: AnyEnsemble) -> list[tuple[int, Any]]:
     return list(enumerate(ensemble.members))
 
 
+def _column(values: list[Any]) -> NDArray[Any]:
+    """Return what may be missing, as NaN, from some members: beside text as it is, not as its name."""
+    missing = any(isinstance(value, float) and np.isnan(value) for value in values)
+    text = any(isinstance(value, str) for value in values)
+    return np.array(values, dtype=object if missing and text else None)
+
+
 def _described(ensemble: AnyEnsemble) -> Mapping[str, Any]:
     """Return what tells an ensemble from others, as plain data."""
     if isinstance(ensemble, StoredEnsemble):
         return ensemble.fingerprint
     try:
         return {"experiment": describe(ensemble.experiment)}
-    except ParameterError:  # of a user, and made of other things: its name has to do
+    except (ParameterError, RecursionError):  # of a user, and made of other things: its name has to do
         return {"experiment": {"type": type(ensemble.experiment).__qualname__}}
 
 

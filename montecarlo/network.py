@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,23 +47,12 @@ class FiniteNetwork:
 
     def __init__(self, network: Network, weights: Iterable[ArrayLike], biases: Iterable[ArrayLike]) -> None:
         require_instance("network", network, Network)
-        object.__setattr__(self, "network", network)
-        for parameter, arrays in (("weights", weights), ("biases", biases)):
-            copies = tuple(_frozen_copy(parameter, array) for array in require_sequence(parameter, arrays))
-            object.__setattr__(self, parameter, copies)
-            if len(copies) != network.depth:
-                raise ParameterError(parameter, f"one array for each of the {network.depth} layers", len(copies))
-        below = None
-        for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
-            if w.ndim != 2 or not w.size or below not in (None, w.shape[1]):
-                raise ParameterError("weights", f"of shape (M_{layer}, {below or 'M_0'}) in layer {layer}", w.shape)
-            below = w.shape[0]
-            if b.shape != (below,):
-                raise ParameterError("biases", f"of shape ({below},) in layer {layer}", b.shape)
-            if not (np.isfinite(w).all() and np.isfinite(b).all()):
-                raise ParameterError("weights and biases", "finite", f"inf or nan in layer {layer}")
-        if below != network.outputs:
-            raise ParameterError("weights", f"such that the last layer has {network.outputs} outputs", below)
+        _fill(
+            self,
+            network,
+            [np.array(require_real("weights", w)) for w in require_sequence("weights", weights)],
+            [np.array(require_real("biases", b)) for b in require_sequence("biases", biases)],
+        )
 
     def __repr__(self) -> str:
         return f"FiniteNetwork(widths={self.widths})"
@@ -79,12 +68,13 @@ class FiniteNetwork:
         return sum(w.size + biases * b.size for w, b in zip(self.weights, self.biases, strict=True))
 
 
-def _frozen_copy(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = require_real(parameter, values)
-    if array.flags.writeable or not array.flags.owndata:  # what is drawn here is frozen already
-        array = np.array(array)
-        array.setflags(write=False)
-    return array
+def adopt(
+    network: Network, weights: Sequence[NDArray[np.float64]], biases: Sequence[NDArray[np.float64]]
+) -> FiniteNetwork:
+    """Return a network of arrays that nobody else writes to: they are not copied, and read-only afterwards."""
+    finite = object.__new__(FiniteNetwork)
+    _fill(finite, network, weights, biases)
+    return finite
 
 
 def sample_network(network: Network, *, width: int, rng: np.random.Generator) -> FiniteNetwork:
@@ -117,9 +107,7 @@ def sample_network(network: Network, *, width: int, rng: np.random.Generator) ->
         weights[layer] *= math.sqrt(network.weight_variance[layer] / below)
         biases.append(rng.standard_normal(here))
         biases[layer] *= math.sqrt(network.bias_variance[layer])
-    for array in (*weights, *biases):
-        array.setflags(write=False)
-    return FiniteNetwork(network, weights, biases)
+    return adopt(network, weights, biases)
 
 
 def sample_inputs(network: Network, *, width: int, samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -138,3 +126,31 @@ def sample_inputs(network: Network, *, width: int, samples: int, rng: np.random.
     require_instance("rng", rng, np.random.Generator)
     samples = require_integer("samples", samples, at_least=1)
     return rng.standard_normal((samples, network.widths(width)[0]))
+
+
+def _fill(
+    finite: FiniteNetwork,
+    network: Network,
+    weights: Sequence[NDArray[np.float64]],
+    biases: Sequence[NDArray[np.float64]],
+) -> None:
+    """Give a network its arrays, if they fit each other."""
+    for parameter, arrays in (("weights", weights), ("biases", biases)):
+        if len(arrays) != network.depth:
+            raise ParameterError(parameter, f"one array for each of the {network.depth} layers", len(arrays))
+    below = None
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
+        if w.ndim != 2 or not w.size or below not in (None, w.shape[1]):
+            raise ParameterError("weights", f"of shape (M_{layer}, {below or 'M_0'}) in layer {layer}", w.shape)
+        below = w.shape[0]
+        if b.shape != (below,):
+            raise ParameterError("biases", f"of shape ({below},) in layer {layer}", b.shape)
+        if not (np.isfinite(w).all() and np.isfinite(b).all()):
+            raise ParameterError("weights and biases", "finite", f"inf or nan in layer {layer}")
+    if below != network.outputs:
+        raise ParameterError("weights", f"such that the last layer has {network.outputs} outputs", below)
+    for array in (*weights, *biases):
+        array.setflags(write=False)
+    object.__setattr__(finite, "network", network)
+    object.__setattr__(finite, "weights", tuple(weights))
+    object.__setattr__(finite, "biases", tuple(biases))

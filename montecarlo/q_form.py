@@ -10,7 +10,7 @@ from meanfield import OutputNormalization, ParameterError
 from meanfield.errors import require_instance
 
 from .dual import MEMORY_LIMIT, dual_gram, project_both_sides, require_memory
-from .network import FiniteNetwork
+from .network import adopt
 from .normalize import SAMPLES, UNITS, centre
 from .propagate import Sweep
 
@@ -130,4 +130,4 @@ def _with_plain_outputs(sweep: Sweep) -> Sweep:
     """Return the same sweep with its outputs as they are: u, h and delta do not depend on their normalisation."""
     finite = sweep.finite_network
     network = finite.network.normalized(output=OutputNormalization.NONE)
-    return Sweep(FiniteNetwork(network, finite.weights, finite.biases), sweep.u[-1], sweep.h, sweep.u, sweep.delta)
+    return Sweep(adopt(network, finite.weights, finite.biases), sweep.u[-1], sweep.h, sweep.u, sweep.delta)

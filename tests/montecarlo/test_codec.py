@@ -155,9 +155,11 @@ def test_other_text_is_refused(text: str, message: str) -> None:
 def test_types_are_registered_once() -> None:
     assert register(mf.Bounds) is mf.Bounds
     other = dataclasses.make_dataclass("Bounds", ["a"])
+    known = dict(RECORDS)
     for kind in (other, dataclasses.make_dataclass("tuple", ["a"])):
         with pytest.raises(mf.ParameterError, match="of a name that is not taken"):
             register(kind)
+    assert known == RECORDS
     with pytest.raises(mf.ParameterError, match="a dataclass or a named tuple"):
         register(int)
     assert RECORDS["Bounds"] is mf.Bounds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,36 @@ class Own:
         return float(rng.random())
 
 
+@dataclass(frozen=True)
+class Containing(Own):
+    """Somebody's experiment that may contain itself."""
+
+    what: Any
+
+
 def test_frame_of_another_experiment() -> None:
     pytest.importorskip("pandas")
     frame = mc.to_frame(mc.run_ensemble(Own(), members=2, seed=0))
     assert list(frame.columns) == ["seed", "member", "experiment.type", "value"]
     assert list(frame["experiment.type"]) == ["Own", "Own"]
+
+
+def test_frame_of_an_experiment_that_contains_itself() -> None:
+    pytest.importorskip("pandas")
+    loop: list[Any] = []
+    loop.append(loop)
+    frame = mc.to_frame(mc.Ensemble(Containing(loop), 0, (0.5,)))
+    assert list(frame["experiment.type"]) == ["Containing"]
+
+
+def test_missing_text_of_an_xarray_is_missing() -> None:
+    pytest.importorskip("xarray")
+    records = {0: {"verdict": "agrees", "name": "a", "steps": 3}, 1: {"verdict": None, "name": "b", "steps": None}}
+    data = mc.to_xarray(mc.StoredEnsemble({"seed": 0}, records))
+    assert data["verdict"].isnull().values.tolist() == [False, True]
+    assert data["verdict"].values[0] == "agrees"
+    assert data["name"].values.tolist() == ["a", "b"]
+    assert (float(data["steps"][0]), bool(data["steps"].isnull()[1])) == (3.0, True)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,29 @@ def test_a_network_owns_its_arrays() -> None:
     with pytest.raises(ValueError, match="read-only"):
         finite.weights[0][0, 0] = 99
     assert repr(finite) == "FiniteNetwork(widths=(4, 3, 2))"
+
+
+def test_a_read_only_array_is_copied_too() -> None:
+    """Its owner can make it writable again."""
+    weights = [w.copy() for w in WEIGHTS]
+    weights[0].setflags(write=False)
+    finite = mc.FiniteNetwork(NETWORK, weights, BIASES)
+    weights[0].setflags(write=True)
+    weights[0][0, 0] = 99
+    assert finite.weights[0][0, 0] == 1
+
+
+def test_what_is_drawn_is_not_copied_and_read_only() -> None:
+    """One network of this size takes 8 MB, and is drawn in little more."""
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)
+    tracemalloc.start()
+    try:
+        finite = mc.sample_network(network, width=1000, rng=np.random.default_rng(0))
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * 8e6
+    finally:
+        tracemalloc.stop()
+    for array in (*finite.weights, *finite.biases):
+        assert not array.flags.writeable
 
 
 def test_bad_sizes() -> None:
