@@ -7,7 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -150,9 +150,9 @@ def _to_json(value: Any) -> Any:
         return [_to_json(item) for item in value]
     if kind is dict and all(type(key) is str and key != _TYPE for key in value):
         return {key: _to_json(item) for key, item in value.items()}
-    for name, (types, write, _) in _TAGS.items():
-        if kind in types or (issubclass(kind, np.generic) and np.generic in types):
-            return {_TYPE: name, **write(value)}
+    name = _NAMES.get(np.generic if isinstance(value, np.generic) else kind)
+    if name is not None:
+        return {_TYPE: name, **_TAGS[name].write(value)}
     if RECORDS.get(kind.__name__) is kind:
         return {_TYPE: kind.__name__, **{name: _to_json(item) for name, item in _fields(value).items()}}
     raise ParameterError("record", "of a registered type (montecarlo.codec.register), and so all that is in it", kind)
@@ -167,7 +167,7 @@ def _from_json(value: Any) -> Any:
         return {key: _from_json(item) for key, item in value.items()}
     name = value.pop(_TYPE)
     if name in _TAGS:
-        return _TAGS[name][2](value)
+        return _TAGS[name].read(value)
     if name not in RECORDS:
         raise ParameterError("record", "of a registered type: " + ", ".join(RECORDS), repr(name))
     return RECORDS[name](**{key: _from_json(item) for key, item in value.items()})
@@ -197,14 +197,32 @@ def _read_array(data: dict[str, Any]) -> Any:
     return np.array([_from_json(item) for item in data["values"]], dtype=data["dtype"]).reshape(data["shape"])
 
 
-_TAGS: dict[str, tuple[tuple[type, ...], Callable[[Any], dict[str, Any]], Callable[[dict[str, Any]], Any]]] = {
-    "float": ((float,), _write_float, _read_float),  # those that JSON does not have
-    "tuple": ((tuple,), lambda v: {"items": [_to_json(i) for i in v]}, lambda d: tuple(map(_from_json, d["items"]))),
-    "array": ((np.ndarray,), _write_array, _read_array),
-    "scalar": ((np.generic,), _write_array, lambda data: _read_array(data)[()]),
-    "Regime": ((Regime,), lambda regime: {"value": regime.value}, lambda data: Regime(data["value"])),
+def _write_tuple(value: tuple[Any, ...]) -> dict[str, Any]:
+    return {"items": [_to_json(item) for item in value]}
+
+
+def _read_tuple(data: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(_from_json(item) for item in data["items"])
+
+
+class _Tag(NamedTuple):
+    """A type that is neither JSON's own nor a record."""
+
+    kind: type
+    write: Callable[[Any], dict[str, Any]]
+    read: Callable[[dict[str, Any]], Any]
+
+
+_TAGS = {
+    "float": _Tag(float, _write_float, _read_float),  # those that JSON does not have
+    "tuple": _Tag(tuple, _write_tuple, _read_tuple),
+    "array": _Tag(np.ndarray, _write_array, _read_array),
+    "scalar": _Tag(np.generic, _write_array, lambda data: _read_array(data)[()]),
+    "Regime": _Tag(Regime, lambda regime: {"value": regime.value}, lambda data: Regime(data["value"])),
 }
-"""What is neither JSON's own nor a record: for each its types, and how it is written and read."""
+"""By the names under which they are written."""
+
+_NAMES = {tag.kind: name for name, tag in _TAGS.items()}
 
 for _kind in (Bounds, Correction, Eigenspace, EigenvalueStatistics, OrderParameters, Pair, ReadoutScales):
     register(_kind)
