@@ -16,7 +16,7 @@ from meanfield import (
 from meanfield.errors import require_boolean, require_choice, require_integer
 
 from .dual import gram_memory
-from .eigenvalue_method import EigenvalueMethod, choose_method, eigenvalue_memory
+from .eigenvalue_method import EigenvalueMethod, Size, choose_method
 from .forward import require_precision
 from .last_layer import require_plain_outputs
 from .order_parameters import measure_order_parameters
@@ -58,7 +58,18 @@ class _Measurement(Problem):
 
 
 @dataclass(frozen=True)
-class EigenvalueExperiment(_Measurement):
+class _FisherMeasurement(_Measurement):
+    """What is measured of F, or of a block of it, with the bias parameters or without them."""
+
+    biases: bool = True
+
+    def _require(self) -> None:
+        super()._require()
+        require_boolean("biases", self.biases)
+
+
+@dataclass(frozen=True)
+class EigenvalueExperiment(_FisherMeasurement):
     """Measure the eigenvalue statistics of a fresh network on fresh inputs.
 
     Parameters
@@ -97,14 +108,12 @@ class EigenvalueExperiment(_Measurement):
     matrix-free 1.1
     """
 
-    biases: bool = True
     method: EigenvalueMethod | str = field(default=EigenvalueMethod.AUTO, compare=False)
     solver: EigenvalueMethod = field(init=False)
     """DENSE or MATRIX_FREE: the method, or what "auto" chose. An ensemble is told apart by this, not by the limit."""
 
     def _require(self) -> None:
         super()._require()
-        require_boolean("biases", self.biases)
         object.__setattr__(self, "method", require_choice("method", self.method, EigenvalueMethod))
         solver = choose_method(
             self.network,
@@ -120,14 +129,7 @@ class EigenvalueExperiment(_Measurement):
     @property
     def memory(self) -> float:
         """How many GiB one member takes, predicted."""
-        return eigenvalue_memory(
-            self.network,
-            width=self.width,
-            samples=self.samples,
-            method=self.solver,
-            dtype=self.dtype,
-            with_sweep=True,
-        )
+        return Size(self.network, self.width, self.samples, with_sweep=True).memory(self.solver, self.dtype)
 
     def run(self, rng: np.random.Generator) -> EigenvalueStatistics:
         """Run one member."""
@@ -137,7 +139,7 @@ class EigenvalueExperiment(_Measurement):
 
 
 @dataclass(frozen=True)
-class EigenspaceExperiment(_Measurement):
+class EigenspaceExperiment(_FisherMeasurement):
     """Measure how well the mean gradients of a fresh network span the top eigenspace (Theorem 3.1).
 
     Parameters
@@ -163,11 +165,8 @@ class EigenspaceExperiment(_Measurement):
     True
     """
 
-    biases: bool = True
-
     def _require(self) -> None:
         super()._require()
-        require_boolean("biases", self.biases)
         require_plain_outputs(self.network.output_normalization, "Theorem 3.1")
 
     @property
@@ -183,7 +182,7 @@ class EigenspaceExperiment(_Measurement):
 
 
 @dataclass(frozen=True)
-class LastLayerExperiment(_Measurement):
+class LastLayerExperiment(_FisherMeasurement):
     """Measure the eigenvalue statistics of the last layer's block of F (Theorem 3.4) in a fresh network.
 
     Parameters
@@ -208,11 +207,8 @@ class LastLayerExperiment(_Measurement):
     201.0
     """
 
-    biases: bool = True
-
     def _require(self) -> None:
         super()._require()
-        require_boolean("biases", self.biases)
         require_plain_outputs(self.network.output_normalization, "the last layer's block of Theorem 3.4")
 
     @property

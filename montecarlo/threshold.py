@@ -12,7 +12,7 @@ from meanfield import Network
 from meanfield.errors import require_instance, require_number
 
 from .codec import register
-from .eigenvalue_method import EigenvalueMethod, automatic_method, eigenvalue_memory
+from .eigenvalue_method import EigenvalueMethod, Size
 from .forward import Forward, forward
 from .network import FiniteNetwork, sample_inputs, sample_network
 from .problem import Problem
@@ -100,23 +100,17 @@ class ThresholdExperiment(Problem):
 
     def _require(self) -> None:
         super()._require()
-        solver = automatic_method(
-            self.network,
-            width=self.width,
-            samples=self.samples,
-            memory_limit=self.memory_limit,
-            with_sweep=True,
-            with_moments=False,
-        )
+        solver = self._size.automatic(memory_limit=self.memory_limit, with_moments=False)
         object.__setattr__(self, "solver", solver)
 
     @property
     def memory(self) -> float:
         """How many GiB one member takes, predicted: lambda_max, or after that the training."""
-        of_largest = eigenvalue_memory(
-            self.network, width=self.width, samples=self.samples, method=self.solver, with_sweep=True
-        )
-        return max(of_largest, training_memory(self.network, self.width, self.samples))
+        return max(self._size.memory(self.solver), training_memory(self.network, self.width, self.samples))
+
+    @property
+    def _size(self) -> Size:
+        return Size(self.network, self.width, self.samples, with_sweep=True)
 
     def run(self, rng: np.random.Generator) -> Threshold:
         """Run one member."""

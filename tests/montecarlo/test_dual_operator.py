@@ -19,7 +19,7 @@ import montecarlo as mc
 from montecarlo import dual_tiles
 from montecarlo.dual_operator import operator_memory, plain_trace
 from montecarlo.dual_tiles import dual_moments, tiles_memory
-from montecarlo.eigenvalue_method import eigenvalue_memory
+from montecarlo.eigenvalue_method import Size
 from montecarlo.propagate import sweep_memory
 
 TWELVE = [(hidden, output) for hidden in ("none", "batch", "layer") for output in ("none", "mean", "batch", "layer")]
@@ -317,7 +317,7 @@ def test_the_method_is_chosen_and_said() -> None:
 @pytest.mark.parametrize("output", ["none", "mean", "batch", "layer"])
 def test_experiments_take_the_method_that_they_say(output: str) -> None:
     network = replace(TANH, outputs=4).normalized(output=output)
-    need = sweep_memory(network, 20, 700) + eigenvalue_memory(network, width=20, samples=700, method="matrix-free")
+    need = sweep_memory(network, 20, 700) + Size(network, 20, 700).memory("matrix-free")
     dense, free = (mc.EigenvalueExperiment(network, 20, 700, memory_limit=limit) for limit in (1.0, 1.01 * need))
     assert (dense.solver, free.solver) == ("dense", "matrix-free")
     first, second = (experiment.run(np.random.default_rng(0)) for experiment in (dense, free))
@@ -359,7 +359,7 @@ def test_memory_of_every_method_is_predicted(
         tracemalloc.reset_peak()
         mc.measure_eigenvalues(sweep, method=method)
         used = (tracemalloc.get_traced_memory()[1] - held) / 2**30
-        predicted = eigenvalue_memory(network, width=width, samples=samples, method=method, dtype=dtype)
+        predicted = Size(network, width, samples).memory(method, dtype)
         assert used < 1.2 * predicted, method
         if hidden != "batch":  # slabs of gradients as for larger ones
             assert used > 0.4 * predicted, method
@@ -390,14 +390,14 @@ def test_wrong_objects_are_refused() -> None:
         with pytest.raises(mf.ParameterError, match=message):
             mc.choose_method(TANH, **{"width": 10, "samples": 10, **given})
     with pytest.raises(mf.ParameterError, match="method must be dense or matrix-free"):
-        eigenvalue_memory(TANH, width=10, samples=10, method="auto")
+        Size(TANH, 10, 10).memory("auto")
 
 
 def test_of_two_methods_the_one_that_fits_is_chosen_and_the_smaller_one_advised() -> None:
     """A wide network with few rows of the Gram: the operator's layers are larger than the Gram."""
     network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=8)
     size: dict[str, Any] = {"width": 10_000, "samples": 400}
-    dense, free = (eigenvalue_memory(network, **size, method=method) for method in METHODS)
+    dense, free = (Size(network, **size).memory(method) for method in METHODS)
     assert dense < 0.5 < free
     for limit, chosen in ((0.5, "dense"), (1.0, "matrix-free")):
         assert mc.choose_method(network, **size, memory_limit=limit, with_moments=False) == chosen

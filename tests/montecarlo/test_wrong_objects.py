@@ -11,7 +11,7 @@ from problems import RELU
 
 import meanfield as mf
 import montecarlo as mc
-from montecarlo.eigenvalue_method import eigenvalue_memory
+from montecarlo.eigenvalue_method import Size
 
 RNG = np.random.default_rng(0)
 FINITE = mc.sample_network(RELU, width=6, rng=RNG)
@@ -98,7 +98,7 @@ def test_arrays_are_of_real_numbers(parameter: str, call: Callable[[object], obj
         ),
         ("dtype must be float64 or float32", lambda: mc.choose_method(RELU, **SIZE, dtype="a")),
         ("with_sweep must be True or False", lambda: mc.choose_method(RELU, **SIZE, with_sweep=NOTHING)),
-        ("method must be dense or matrix-free", lambda: eigenvalue_memory(RELU, **SIZE, method="auto")),
+        ("method must be dense or matrix-free", lambda: Size(RELU, **SIZE).memory("auto")),
         ("hidden must be one of", lambda: mc.gram_memory(outputs=1, samples=4, hidden="bach")),
         ("outputs must be an integer >= 1", lambda: mc.gram_memory(outputs=0, samples=4)),
     ],
