@@ -21,6 +21,7 @@ import scipy
 
 from meanfield import ParameterError, __version__
 
+from .aside import aside
 from .codec import decode
 
 _MAGIC = b"SQLite format 3\0"
@@ -129,15 +130,12 @@ def create(path: Path, run: Mapping[str, Any]) -> None:
         left = path.with_name(path.name + suffix)
         if left.exists():
             raise ParameterError("store", f"a new file beside which nothing is left of an old one: delete {left}", path)
-    aside = path.with_name(path.name + "-new")
     try:
-        with aside.open("wb") as file:
+        with aside(path) as new, new.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise StoreError(f"{path} could not be created ({error})") from error
     if hasattr(os, "O_DIRECTORY"):  # the name, too, is to survive a power cut
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from meanfield import OrderParameters, ParameterError
 from meanfield.errors import require_sequence
 
+from .aside import aside
 from .codec import flatten
 from .ensemble import Ensemble
 from .fingerprint import describe
@@ -199,17 +200,12 @@ def write_table(ensembles: Sequence[AnyEnsemble], path: str | Path) -> int:
     frame = to_frame(*require_sequence("ensembles", ensembles))
     if frame.empty:
         raise ParameterError("ensembles", "of at least one finished network", "none")
-    aside = path.with_name(f".{path.name}.new{path.suffix}")
+    write = frame.to_csv if path.suffix == ".csv" else frame.to_parquet
     try:
-        if path.suffix == ".csv":
-            frame.to_csv(aside, index=False)
-        else:
-            frame.to_parquet(aside, index=False)
-        aside.replace(path)
+        with aside(path) as new:
+            write(new, index=False)
     except (ValueError, TypeError, OverflowError) as error:
         raise ParameterError("ensembles", f"of columns that a {path.suffix} file can hold", str(error)) from error
-    finally:
-        aside.unlink(missing_ok=True)
     return len(frame)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from meanfield import Network, OutputNormalization
 
+from .aside import aside
 from .paper import FIGURE_1, RateCurve, SharpnessCurve, TrainingMap
 from .power_law import RateFit
 from .training import EXPLOSION
@@ -208,13 +209,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, or nothing; the format follows the suffix (png, svg, pdf). Equal figures give equal files."""
     options = _OPTIONS[path.suffix]
-    aside = path.with_name(f".{path.name}.new{path.suffix}")
-    try:
-        with rc_context({"svg.hashsalt": "montecarlo"}):
-            figure.savefig(aside, dpi=150, **options)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as new, rc_context({"svg.hashsalt": "montecarlo"}):
+        figure.savefig(new, dpi=150, **options)
 
 
 def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:

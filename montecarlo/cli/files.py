@@ -7,6 +7,8 @@ from pathlib import Path
 
 from meanfield.errors import ParameterError
 
+from ..aside import aside
+
 
 def require_writable(path: Path) -> None:
     """Refuse an --output that could not be written; nothing is touched."""
@@ -19,9 +21,5 @@ def require_writable(path: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file, or nothing."""
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        aside.write_text(text)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as new:
+        new.write_text(text, encoding="utf-8", newline="\n")
