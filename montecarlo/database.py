@@ -55,7 +55,7 @@ ENVIRONMENT = {
 
 
 class StoreError(OSError):
-    """A store could not be written: the disk is full, or gone."""
+    """A store could not be created, opened, written or read: the disk is full, a name too long, or it was closed."""
 
 
 @dataclass(frozen=True)

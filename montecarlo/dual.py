@@ -141,7 +141,7 @@ def project_both_sides(gram: NDArray[np.float64], of_outputs: Normalised) -> Non
     """
     samples, outputs = of_outputs.values.shape
     diagonal = np.diagonal(gram).reshape(outputs, samples).T
-    before = float(np.sum(diagonal * of_outputs.weights))
+    before = float(np.sum(diagonal * of_outputs.inverse_variances))
     blocks = gram.reshape(outputs, samples, outputs, samples)
     of_outputs.adjoint(blocks.transpose(0, 1, 3, 2))  # the columns, as (k, s, t, k'), and the rows
     of_outputs.adjoint(blocks.transpose(2, 3, 1, 0))

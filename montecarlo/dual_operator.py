@@ -70,9 +70,11 @@ def plain_dual_operator(sweep: Sweep, *, biases: bool = True) -> LinearOperator:
 
 
 def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = True) -> float:
-    """Return the trace of F* before the normalisation of the outputs, weighted by an array over (T, C).
+    """Return the trace of F* before the normalisation of the outputs, its diagonal weighted by an array over (T, C).
 
-        tr F* = (1/T) sum_l sum_k sum_t |delta^l_k(t)|^2 (|h^{l-1}(t)|^2 + 1).
+        sum_k sum_t w_tk F*_kk,tt,        F*_kk,tt = (1/T) sum_l |delta^l_k(t)|^2 (|h^{l-1}(t)|^2 + 1).
+
+    With w = 1/sigma^2 it is what the trace would be if the normalisation of the outputs divided only.
 
     With batch normalisation in the hidden layers that would cost more than lambda_max, and it is estimated from a few
     of the samples.
@@ -81,7 +83,7 @@ def plain_trace(sweep: Sweep, weights: NDArray[np.float64], *, biases: bool = Tr
     if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
         some = slice(None, None, -(-samples // _TRACE_SAMPLES))
         diagonal = np.zeros((outputs, samples))[:, some]
-        for kernel, delta in zip(_kernels(sweep, biases), sweep.delta, strict=True):
+        for kernel, delta in zip(_kernel_maps(sweep, biases), sweep.delta, strict=True):
             diagonal += [[np.vdot(one, kernel(one)) for one in of_output] for of_output in delta[:, some]]
     else:
         some = slice(None)
@@ -114,8 +116,9 @@ LinearMap = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def _operator(sweep: Sweep, of_outputs: Normalised, biases: bool) -> LinearOperator:
-    kernels, size = _kernels(sweep, biases), sweep.outputs.size
+    kernels = _kernel_maps(sweep, biases)
     require_squares(sweep, biases=biases)
+    size = sweep.outputs.size
     product = partial(_apply, kernels, sweep, of_outputs)
     return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=sweep.outputs.dtype)
 
@@ -129,7 +132,7 @@ def _apply(
     at_outputs = np.array(v.reshape(outputs, samples).T, dtype=sweep.outputs.dtype)  # v_k(t) as (t, k)
     at_outputs = of_outputs.adjoint(at_outputs[None])[0]
     total = kernels[-1](at_outputs)  # delta^L is the identity
-    for kernel, delta in zip(kernels, sweep.delta[:-1], strict=False):
+    for kernel, delta in zip(kernels[:-1], sweep.delta[:-1], strict=True):
         if batch:
             rows = delta.reshape(outputs * samples, -1)  # (k, t), and (a, i)
             gathered = (at_outputs.T.reshape(-1) @ rows).reshape(samples, -1)
@@ -142,19 +145,21 @@ def _apply(
     return projected.T.reshape(-1)
 
 
-def _kernels(sweep: Sweep, biases: bool) -> list[LinearMap]:
+def _kernel_maps(sweep: Sweep, biases: bool) -> list[LinearMap]:
     """Return, for every layer, the map w -> (1/T) (h h' + 11') w of matrices with a row for every sample."""
-    depth, network = len(sweep.h), sweep.finite_network.network
-    biases, kernels = require_boolean("biases", biases), list[LinearMap]()
+    biases = require_boolean("biases", biases)
+    depth = len(sweep.h)
+    network = sweep.finite_network.network
+    kernels: list[LinearMap] = []
     for layer, h in enumerate(sweep.h_of_gradients):
         # a shift of a whole batch is taken out again: no share of the biases
         shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)
         products = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
-        kernels.append(partial(_times_kernel, h, products, shift))
+        kernels.append(partial(_kernel_product, h, products, shift))
     return kernels
 
 
-def _times_kernel(
+def _kernel_product(
     h: NDArray[np.float64], products: NDArray[np.float64] | None, shift: bool, w: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     result: NDArray[np.float64] = products @ w if products is not None else h @ (h.T @ w)

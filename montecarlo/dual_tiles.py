@@ -7,7 +7,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from meanfield import HiddenNormalization, Network
+from meanfield import HiddenNormalization, Network, OutputNormalization
 
 from .dual_operator import plain_dual_operator
 from .normalize import SAMPLES, Normalised, normalise_outputs, require_digits
@@ -67,11 +67,12 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     columns = _projected_columns(sweep, of_outputs, biases) if across_samples else None
     step = _samples_of_tile(outputs, samples, network.hidden_normalization)
     parts = [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
+    products = _products(sweep)
     before = trace = squares = 0.0
     for left, right in combinations_with_replacement(parts, 2):
-        tile = _tile(sweep, left, right, biases)
+        tile = _tile(sweep, products, left, right, biases)
         if left == right:
-            before += float(np.sum(np.einsum("ksks->sk", tile) * _part(of_outputs, left).weights))
+            before += float(np.sum(np.einsum("ksks->sk", tile) * _part(of_outputs, left).inverse_variances))
         if columns is not None:
             _project(tile, *columns, left, right)
         else:
@@ -79,7 +80,8 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
             _part(of_outputs, left).adjoint(tile.transpose(2, 3, 1, 0))
         if left == right:
             trace += float(np.einsum("ksks->", tile, dtype=np.float64))
-        squares += (1 if left == right else 2) * sum_of_squares(tile)
+        rows = outputs * (left.stop - left.start)
+        squares += (1 if left == right else 2) * sum_of_squares(tile.reshape(rows, -1))
         del tile  # or it is there beside the next
     if not np.isfinite(before):
         raise ArithmeticError("gradients are not finite: the network or its inputs are too large")
@@ -102,13 +104,15 @@ def tiles_memory(network: Network, width: int, samples: int, *, dtype: DTypeLike
     gradients = 2 * rows * widest
     if network.hidden_normalization is HiddenNormalization.BATCH:
         gradients *= samples
-    columns = 6 * outputs * outputs * samples if network.output_normalization in ("mean", "batch") else 0
+        gradients += (network.depth - 1) * samples**2
+    across_samples = network.output_normalization in (OutputNormalization.MEAN, OutputNormalization.BATCH)
+    columns = 6 * outputs * outputs * samples if across_samples else 0
     return np.dtype(dtype).itemsize * (3 * rows**2 + gradients + columns) / 2**30
 
 
-def sum_of_squares(x: NDArray[np.float64]) -> float:
+def sum_of_squares(matrix: NDArray[np.float64]) -> float:
     """Return the sum of the squares of all entries, of float32 in float64."""
-    return float(sum(np.einsum("i,i->", row, row, dtype=np.float64) for row in x.reshape(len(x) * x.shape[1], -1)))
+    return float(sum(np.einsum("i,i->", row, row, dtype=np.float64) for row in matrix))
 
 
 def _samples_of_tile(outputs: int, samples: int, hidden: HiddenNormalization) -> int:
@@ -116,19 +120,31 @@ def _samples_of_tile(outputs: int, samples: int, hidden: HiddenNormalization) ->
     return max(1, min(_TILE_ROWS // outputs, most))
 
 
-def _tile(sweep: Sweep, left: slice, right: slice, biases: bool) -> NDArray[np.float64]:
+def _products(sweep: Sweep) -> list[NDArray[np.float64]]:
+    """Return (1/T) h(a) . h(b) of every hidden layer with batch normalisation, where all tiles need all of it."""
+    if sweep.finite_network.network.hidden_normalization is not HiddenNormalization.BATCH:
+        return []
+    return [h @ h.T / len(h) for h in sweep.h_of_gradients[:-1]]
+
+
+def _tile(
+    sweep: Sweep, products: list[NDArray[np.float64]], left: slice, right: slice, biases: bool
+) -> NDArray[np.float64]:
     """Return F*(k, k')_st before the normalisation of the outputs, indices k, s, k', t, for some s and t."""
-    samples, outputs = sweep.outputs.shape
-    batch = sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH
+    outputs = sweep.outputs.shape[1]
     kernel = _kernel(sweep.h[-1], left, right, biases)
     tile = np.zeros((outputs, len(kernel), outputs, kernel.shape[1]), dtype=kernel.dtype)
     for k in range(outputs):
         tile[k, :, k] = kernel
-    for h, delta in zip(sweep.h_of_gradients[:-1], sweep.delta[:-1], strict=True):
-        if batch:
-            tile += _overlap((h @ h.T / samples) @ delta[:, left], delta[:, right])
-        else:
-            tile += _times_kernel(_overlap(delta[:, left], delta[:, right]), _kernel(h, left, right, biases))
+    if products:
+        for product, delta in zip(products, sweep.delta[:-1], strict=True):
+            tile += _overlap(product @ delta[:, left], delta[:, right])
+    else:
+        for h, delta in zip(sweep.h[:-1], sweep.delta[:-1], strict=True):
+            overlap = _overlap(delta[:, left], delta[:, right])
+            overlap *= _kernel(h, left, right, biases)[:, None, :]
+            tile += overlap
+            del overlap  # or it is there beside the next
     return tile
 
 
@@ -139,12 +155,8 @@ def _overlap(delta: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
     return products.reshape(outputs, rows, outputs, columns)
 
 
-def _times_kernel(overlap: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    overlap *= kernel[:, None, :]
-    return overlap
-
-
 def _kernel(h: NDArray[np.float64], left: slice, right: slice, biases: bool) -> NDArray[np.float64]:
+    """Return (1/T) (h(s) . h(t) + 1) for some s and t."""
     kernel = h[left] @ h[right].T
     if biases:
         kernel += 1

@@ -181,7 +181,7 @@ def _run(
     progress: Callable[[], object] | None,
 ) -> tuple[Ensemble[Record], ...]:
     report = progress if progress is not None else _silent
-    records: list[dict[int, Record]] = [shelf.found(members) for shelf in shelves]
+    records: list[dict[int, Record]] = [shelf.take(members) for shelf in shelves]
     missing = (
         (_Task(which, member, len(experiments) > 1), (experiment, _stream(seed, member)))
         for which, experiment in enumerate(experiments)
@@ -270,13 +270,9 @@ class _Shelf:
     store: Store | None = None
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
-    def found(self, members: int) -> dict[int, Any]:
+    def take(self, members: int) -> dict[int, Any]:
         """Return what is there of so many members."""
-        if self.store is None:
-            return {}
-        found = {member: record for member, record in self.store.members(self.fingerprint).items() if member < members}
-        self.store.found += len(found)
-        return found
+        return {} if self.store is None else self.store.members(self.fingerprint, below=members)
 
     def add(self, member: int, record: object) -> None:
         if self.store is not None:

@@ -19,7 +19,7 @@ _BESIDE = 1e-3
 """Where activations are told apart: at irregular places, and this far from all kinks and jumps that they declare."""
 
 _DIGITS = 9
-"""Of the values there: processors differ in the last digits of a tanh."""
+"""Of the values there, or decimals of those at the far places: processors differ in the last digits of a tanh."""
 
 _ABSENT = object()
 """What a fingerprint has where it does not have a name; None is something."""
@@ -38,9 +38,10 @@ def fingerprint(experiment: object, *, seed: int, blas_threads: int) -> dict[str
     Returns
     -------
     dict
-        Ready for JSON. An activation is its name, with a digest of its kinks and jumps and of its values and slopes, to
-        9 digits, at 400 places from -20 to 20 and beside every kink and jump: another function of the same name is
-        noticed, unless it differs between those places only, and the same one is recognised in the next run.
+        Ready for JSON. An activation is its name, with a digest of its kinks and jumps and of its values and slopes: to
+        9 digits at 399 places from -4 to 4 and beside every kink and jump, and to 9 decimals at 12 places beyond, from
+        -20 to 20. Another function of the same name is noticed, unless it differs between those places only, and the
+        same one is recognised in the next run.
 
     Raises
     ------

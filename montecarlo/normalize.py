@@ -44,7 +44,7 @@ class Normalised:
         return self.axis is not None and self.values.shape[self.axis] == (1 if self.deviation is None else 2)
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def inverse_variances(self) -> NDArray[np.float64]:
         """The 1/sigma^2 in the product of two Jacobians, or 1: an array that has as many axes as the values."""
         return np.ones((1, 1)) if self.deviation is None else self.deviation.astype(np.float64) ** -2
 

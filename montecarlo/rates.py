@@ -59,7 +59,7 @@ class DeviationExperiment(Problem):
     """
 
     theory: OrderParameters = field(init=False, repr=False, compare=False)
-    """Of infinite width; it travels with the experiment, so that it is computed once."""
+    """Of infinite width; it travels with the experiment, so that no member computes it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -131,7 +131,7 @@ def measure_largest(
     of_outputs = normalise_outputs(sweep.u[-1], sweep.finite_network.network.output_normalization)
     # rounding is spread over all eigenvalues: of the largest it is less than the trace would say
     left = math.sqrt(sweep.outputs.size) * largest
-    require_digits(left, plain_trace(sweep, of_outputs.weights, biases=biases), of_outputs)
+    require_digits(left, plain_trace(sweep, of_outputs.inverse_variances, biases=biases), of_outputs)
     return largest
 
 
@@ -253,7 +253,7 @@ def _method_for(
 
 def _moments(gram: NDArray[np.float64]) -> tuple[float, float]:
     """Return the trace and the sum of the squares of a Gram."""
-    return float(np.trace(gram, dtype=np.float64)), sum_of_squares(gram[:, None])
+    return float(np.trace(gram, dtype=np.float64)), sum_of_squares(gram)
 
 
 def _statistics(

@@ -108,9 +108,6 @@ class Store:
     meanfield.errors.ParameterError: store must be of the same run, got ... (width: 200 in the store, 400 asked)
     """
 
-    found: int = 0
-    """How many members were read instead of being run again."""
-
     def __init__(self, path: str | os.PathLike[str], *, run: Mapping[str, Any] | None = None) -> None:
         self.path = _path(path)
         asked = json.loads(canonical({} if run is None else run, parameter="run"))
@@ -129,6 +126,7 @@ class Store:
             contents = read_copy(self.path)
             _require_run(self.path, contents, asked)
             self._ensembles = contents.ensembles
+            self._found = 0
             self._connection: sqlite3.Connection | None = connect(self.path)
         except BaseException:
             self._lock.release()
@@ -164,9 +162,17 @@ class Store:
             raise StoreError(f"{self.path} was closed: open a new Store")
         return self._connection
 
-    def members(self, fingerprint: Mapping[str, Any]) -> dict[int, Any]:
-        """Return the members of an ensemble that are there, by their numbers."""
-        return dict(self._ensembles.get(canonical(fingerprint, parameter="fingerprint"), {}))
+    @property
+    def found(self) -> int:
+        """How many members it has given, which need not be run again."""
+        return self._found
+
+    def members(self, fingerprint: Mapping[str, Any], *, below: int | None = None) -> dict[int, Any]:
+        """Return the members of an ensemble that are there, by their numbers: all, or those with smaller ones."""
+        there = self._ensembles.get(canonical(fingerprint, parameter="fingerprint"), {})
+        given = {member: record for member, record in there.items() if below is None or member < below}
+        self._found += len(given)
+        return given
 
     def add(self, fingerprint: Mapping[str, Any], member: int, record: object) -> None:
         """Write a member, of a number from 0 to 2^63 - 1; when this returns it is safe.
@@ -180,7 +186,8 @@ class Store:
             If it could not be written: it is there already, the disk is full, or the store was closed.
         """
         member = require_integer("member", member, at_least=0, at_most=2**63 - 1)
-        text, key = encode(record), canonical(fingerprint, parameter="fingerprint")
+        text = encode(record)
+        key = canonical(fingerprint, parameter="fingerprint")
         if not _given_back(text):
             expected = "the same when it is made again from its fields (no init=False, nothing changed after that)"
             raise ParameterError("record", expected, repr(record))
@@ -210,7 +217,9 @@ def read_store(path: str | os.PathLike[str]) -> tuple[StoredEnsemble[Any], ...]:
     Raises
     ------
     ParameterError
-        If the file is not a store, or damaged; it is left as it is.
+        If the file is not there, not a store, or damaged; it is left as it is.
+    StoreError
+        If it cannot be looked for, as where its name is too long.
     """
     path = _path(path)
     try:
@@ -224,7 +233,8 @@ def read_store(path: str | os.PathLike[str]) -> tuple[StoredEnsemble[Any], ...]:
 
 
 def _contents(path: Path) -> Contents:
-    lock, end = _lock(path), time.monotonic() + _PATIENCE
+    lock = _lock(path)
+    end = time.monotonic() + _PATIENCE
     while True:
         writer = lock.is_held()
         try:
