@@ -48,7 +48,36 @@ class ParameterError(ValueError):
 
 
 class AssumptionError(ValueError):
-    """A theorem was asked for a network that does not satisfy its hypotheses."""
+    """A theorem was asked for a network that does not satisfy its hypotheses.
+
+    Parameters
+    ----------
+    reason : str
+    instead : mapping, optional
+        What applies all the same, by the names of the functions that give it.
+
+    Examples
+    --------
+    >>> error = AssumptionError("it is centred", {"propagate": "the order parameters"})
+    >>> print(error)
+    it is centred. What applies all the same: the order parameters (mf.propagate)
+    >>> print(error.told({"propagate": "--of order-parameters"}))
+    it is centred. What applies all the same: the order parameters (--of order-parameters)
+    """
+
+    # Both reach ``args``, so that the error survives the way back from a worker process.
+    def __init__(self, reason: str, instead: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason, instead or {})
+        self.reason = reason
+        self.instead: Mapping[str, str] = instead or {}
+
+    def __str__(self) -> str:
+        return self.told({})
+
+    def told(self, names: Mapping[str, str]) -> str:
+        """Return the message, with other names of functions where they have others."""
+        applies = [f"{what} ({names.get(name, f'mf.{name}')})" for name, what in self.instead.items()]
+        return f"{self.reason}. What applies all the same: {', '.join(applies)}" if applies else self.reason
 
 
 class ReadoutRequired(AssumptionError):

@@ -31,7 +31,8 @@ def require_non_centred(network: Network, order: OrderParameters, *, theorem: st
     """
     kappa = kappas(network, order)
     if float(order.activity.cross[0]) == 0 and network.is_centered:
-        raise AssumptionError(_centred(network, order, theorem, width, samples))
+        instead = {"propagate": "the order parameters", "dual_block": "the block F*(k, k) of one output"}
+        raise AssumptionError(_centred(network, order, theorem, width, samples), instead)
     if kappa.cross < -_ZERO * kappa.same:
         raise AssumptionError(
             f"{theorem} needs a non-centred network, kappa_2 > 0, and kappa_2 = {kappa.cross:.1e} (kappa_1 = "
@@ -81,6 +82,6 @@ def _centred(network: Network, order: OrderParameters, theorem: str, width: int,
         "Gaussian mean, so that kappa_2 = 0 and terms beyond the leading order decide. Theorems 2.2, 3.1, 3.3 and 4.1 "
         f"and (19) do not apply. What holds {before}is the mean, which is a trace, m_lambda = "
         f"{network.outputs * kept / parameters:.4g}, and for T << sqrt(M) alone lambda_max ~ alpha kappa_1 M/T = "
-        f"{block.same:.4g}; the order parameters (mf.propagate) and mf.dual_block hold too. For the theorems, give a "
-        "hidden layer a bias variance, or an activation whose Gaussian mean is not zero"
+        f"{block.same:.4g}. For the theorems, give a hidden layer a bias variance, or an activation whose Gaussian "
+        "mean is not zero"
     )

@@ -160,8 +160,8 @@ def theorem_3_4(
     if not phi.value.nonnegative:
         raise AssumptionError(
             f"Theorem 3.4 needs a non-negative activation in the last hidden layer, and {phi.name} is not declared "
-            "`nonnegative`. A lower bound of lambda_max it has all the same: mf.last_layer_statistics gives the "
-            "largest eigenvalue of the last layer's block for any activation"
+            "`nonnegative`",
+            {"last_layer_statistics": "the largest eigenvalue of the last layer's block, a lower bound of lambda_max"},
         )
     last = last_layer_statistics(network, width=width, samples=samples, order=order, leading_order=leading_order)
     return EigenvalueStatistics(

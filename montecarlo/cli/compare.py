@@ -145,20 +145,17 @@ def compare_command(
 
 
 def _theory(experiment: Any, **choice: Any) -> Any:
-    """Return the theory; where it does not apply, the error names functions, which have other names here."""
+    """Return the theory; where it does not apply, say what does, and how it is called here."""
     try:
         return theory_of(experiment, **choice)
     except AssumptionError as error:
-        message = str(error)
-        for function, option in _OPTIONS.items():
-            message = message.replace(function, option)
-        raise type(error)(message) from None
+        raise AssumptionError(error.told(_OPTIONS)) from None
 
 
 _OPTIONS = {
-    "mf.propagate": "--of order-parameters",
-    "mf.last_layer_statistics": "--of last-layer",
-    "mf.dual_block": "in Python mf.dual_block",
+    "propagate": "--of order-parameters",
+    "last_layer_statistics": "--of last-layer",
+    "dual_block": "in Python mf.dual_block",
 }
 """What functions are called on the command line, where errors of the theory recommend them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -171,3 +172,15 @@ def test_what_is_refused() -> None:
         mf.last_layer_statistics(RELU, width=100, samples=0)
     with pytest.raises(mf.ParameterError, match="width must be an integer >= 1"):
         mf.last_layer_statistics(RELU, width=0, samples=5)
+
+
+def test_what_applies_instead_is_said_also_by_an_error_of_a_worker() -> None:
+    """It may have other names; a brace or a name in the reason is nobody's placeholder."""
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0, bias_variance=0.5).normalized(hidden="batch")
+    with pytest.raises(mf.AssumptionError) as raised:
+        mf.eigenvalue_statistics(network, width=100, samples=10)
+    for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert str(error).endswith("a lower bound of lambda_max (mf.last_layer_statistics)")
+        assert error.told({"last_layer_statistics": "--of"}).endswith("a lower bound of lambda_max (--of)")
+    plain = mf.AssumptionError("mf.propagate {0}")
+    assert str(plain) == plain.told({"propagate": "x"}) == str(pickle.loads(pickle.dumps(plain))) == "mf.propagate {0}"

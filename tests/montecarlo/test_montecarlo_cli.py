@@ -151,7 +151,7 @@ def test_the_drawn_figure_holds_the_data() -> None:
         (
             ("compare", "--activation", "tanh", "--hidden-normalization", "batch"),
             1,
-            "--of last-layer gives the largest eigenvalue of the last layer's block",
+            "the largest eigenvalue of the last layer's block, a lower bound of lambda_max (--of last-layer)",
         ),
     ],
 )
