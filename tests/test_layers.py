@@ -47,7 +47,7 @@ LAYERS = [
     {"meanfield.quadrature.cosine_series"},
     {"meanfield.quadrature.reference"},
     {"meanfield.quadrature.auto"},
-    {"meanfield.quadrature.integrals"},
+    {"meanfield.quadrature.integrals", "meanfield.quadrature.conditional"},
     {"meanfield.quadrature.sphere.method"},
     {"meanfield.quadrature.sphere.gegenbauer", "meanfield.quadrature.sphere.panels"},
     {"meanfield.quadrature.sphere.auto"},

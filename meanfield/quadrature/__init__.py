@@ -6,6 +6,7 @@ what batch normalisation makes of Gaussians. No method knows an activation: it s
 """
 
 from .auto import AUTO, Auto
+from .conditional import CommonPart, common_part
 from .cosine_series import CosineSeries
 from .exact import Exact
 from .gauss_hermite import GaussHermite
@@ -22,6 +23,7 @@ __all__ = [
     "QUANTITIES",
     "SPHERE",
     "Auto",
+    "CommonPart",
     "CosineSeries",
     "Estimate",
     "Exact",
@@ -36,6 +38,7 @@ __all__ = [
     "SphereMethod",
     "SpherePanels",
     "Trapezoid",
+    "common_part",
     "mean",
     "overlap",
     "second_moment",
