@@ -56,6 +56,8 @@ LAYERS = [
     {"meanfield.check", "meanfield.network", "meanfield.batch_norm"},
     {"meanfield.order_parameters"},
     {"meanfield.fim", "meanfield.readout"},
+    {"meanfield.spectrum.nodes"},
+    {"meanfield.spectrum"},
     {"meanfield.eigenvalues.hypotheses", "meanfield.eigenvalues.moments"},
     {"meanfield.eigenvalues.eigenspace", "meanfield.eigenvalues.last_layer", "meanfield.eigenvalues.unnormalized"},
     {"meanfield.eigenvalues.layer_normalization", "meanfield.eigenvalues.mean_subtraction"},
