@@ -53,7 +53,7 @@ LAYERS = [
     {"meanfield.quadrature.sphere.auto"},
     {"meanfield.quadrature.sphere"},
     {"meanfield.quadrature"},
-    {"meanfield.check", "meanfield.network", "meanfield.batch_norm"},
+    {"meanfield.check", "meanfield.network", "meanfield.batch_norm", "meanfield.phase"},
     {"meanfield.order_parameters"},
     {"meanfield.fim", "meanfield.readout"},
     {"meanfield.spectrum.nodes"},
