@@ -72,6 +72,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
+from .spectrum import Spectrum, spectrum
 
 __all__ = [
     "AUTO",
@@ -112,6 +113,7 @@ __all__ = [
     "Regime",
     "Report",
     "ScalarFunction",
+    "Spectrum",
     "SphereAuto",
     "SphereMethod",
     "SpherePanels",
@@ -155,5 +157,6 @@ __all__ = [
     "silu",
     "sine",
     "softplus",
+    "spectrum",
     "tanh",
 ]
