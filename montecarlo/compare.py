@@ -151,10 +151,10 @@ class _Tested:
         return _Tested(self.measured / unit, *over)
 
 
-_SHARP = "lambda_max (spectrum)"
-"""The name of lambda_max where the theory has bounds of it, and itself as well."""
+LARGEST, SHARP = "lambda_max", "lambda_max (spectrum)"
+"""Names of lambda_max: by a theorem, and by the spectrum where the theorem only has bounds of it."""
 
-_FIELDS = {"m_lambda": "mean", "s_lambda": "second_moment", "lambda_max": "largest", _SHARP: "prediction"}
+_FIELDS = {"m_lambda": "mean", "s_lambda": "second_moment", LARGEST: "largest", SHARP: "prediction"}
 
 
 def _eigenvalue_rows(
