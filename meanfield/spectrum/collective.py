@@ -81,81 +81,36 @@ class CollectiveLayer:
     nodes: Nodes
     squares: SquareNodes
     ratio: float
-    """alpha_l."""
-    weight_variance: float
-    """s_w^2 of the weights into the layer."""
+    """M_l/M."""
     covariance: float
     """q^l_st >= 0."""
     difference: float
     """v = (q_t - q_st)^l > 0."""
-    overlap_below: float
-    """alpha_{l-1} qhat^{l-1}_st."""
+    down: float
+    """s_w^2 of the weights into the layer."""
+    up: float
+    """s_w^2 of the weights out of it."""
+    backward: float
+    """(M_{l-1} qhat^{l-1}_st + 1)/M_l, what multiplies M_l delta~ delta~'; the 1 is for the biases."""
     sensitivity: float
     """qtilde^l_st."""
-    sensitivity_above: float
-    """qtilde^{l+1}_st."""
-    readout_variance: float
-    """Var zeta = s_w^2 qtilde^{l+1}_st, s_w^2 of the weights out of the layer."""
-    own_gradient: float
+    forward: float
+    """qtilde^{l+1}_st, what multiplies phi~ phi~'."""
+    excess: float
     """v_g = s_w^2 (qtilde_t - qtilde_st)^{l+1}."""
 
     @property
     def alignment(self) -> float:
-        """s_w^2/q_st: a weight vector's part along the common activity h of the layer below is sqrt(q_st) z of this.
+        """s_w^2/q_st; with h the common activity below, W.h~ = sqrt(q_st) z alignment (h.h~)/M + what z does not tell.
 
-        W.h~ = (s_w^2/sqrt(q_st)) z (h.h~)/M + what is independent of z, which 1/qhat_st would be without biases.
+        Without biases it is 1/qhat_st: then z is all that W.h is made of.
         """
-        return self.weight_variance / self.covariance if self.covariance else 0.0
-
-
-def collective_layers(network: Network, order: OrderParameters) -> tuple[CollectiveLayer, ...]:
-    """Return the hidden layers 1 .. L-1 of a network, with rules for their averages."""
-    q, activity, sensitivity = order.preactivation, order.activity, order.backward
-    layers = []
-    for l, activation in enumerate(network.activations, start=1):
-        common = common_part(
-            (activation.value, activation.slope),
-            covariance=float(q.cross[l - 1]),
-            difference=float(q.same[l - 1] - q.cross[l - 1]),
-        )
-        out = network.weight_variance[l]
-        layers.append(
-            CollectiveLayer(
-                nodes=nodes_of(activation, common),
-                squares=square_nodes(activation, common),
-                ratio=network.width_ratios[l],
-                weight_variance=network.weight_variance[l - 1],
-                covariance=common.covariance,
-                difference=common.difference,
-                overlap_below=network.width_ratios[l - 1] * float(activity.cross[l - 1]),
-                sensitivity=float(sensitivity.cross[l - 1]),
-                sensitivity_above=float(sensitivity.cross[l]),
-                readout_variance=out * float(sensitivity.cross[l]),
-                own_gradient=out * float(sensitivity.same[l] - sensitivity.cross[l]),
-            )
-        )
-    return tuple(layers)
+        return self.down / self.covariance if self.covariance else 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class CavityPoint:
-    """The solution of the cavity equations at one x; arrays over l = 0 .. L-1, 0 where there is nothing."""
-
-    g: complex
-    """tr (F* - x)^-1/T."""
-    v: Complex
-    """Of l = 1 .. L-1."""
-    u: Complex
-    """Of l = 1 .. L-2."""
-    s: Complex
-    """Of l = 0 .. L-2."""
-    d: Complex
-    """Of l = 2 .. L-1."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Tables:
-    """Averages over one layer of what links its amplitudes o to the modes c that move it, each (3, 3)."""
+class _Answer:
+    """What a layer gives: (3, 3) averages between its amplitudes o and the modes c that move it; V and D above."""
 
     response: Complex
     """<O' J M>."""
@@ -163,121 +118,202 @@ class _Tables:
     """<O' J C O>."""
     coupling: Complex
     """<M' Lambda J M>."""
+    v_above: complex
+    """<(C^-1 + Lambda)^-1_11>, to be multiplied by s_w^2."""
+    d_above: complex
+    """<m1^2 P22>, to be multiplied by s_w^2 M_l/M_{l+1}."""
 
 
-def _tables(layer: CollectiveLayer, a: complex, b: complex, g: complex, v: complex, u: complex) -> _Tables:
+def _answer(layer: CollectiveLayer, a: complex, b: complex, g: complex, v: complex, u: complex) -> _Answer:
     """Return the averages, delta~ being measured in units of zeta, so that all depends on t = zeta^2 alone."""
     n, square = layer.nodes, layer.squares
     c11 = n.response**2 * v + n.activity_noise * g
     c12 = n.response * n.curvature * v + n.noise_covariance * g
-    y, c0 = n.curvature**2 * v + n.slope_noise * g, n.slope_variance * layer.own_gradient * g + n.slope**2 * u
+    y, c0 = n.curvature**2 * v + n.slope_noise * g, n.slope_variance * layer.excess * g + n.slope**2 * u
     c13, c23, c33 = (
         f * square.response * v + noise * g
         for f, noise in zip((n.response, n.curvature, square.response), square.noise, strict=True)
     )
-    t, weights = places((1 + a * c11) * (1 + b * c0), b * ((1 + a * c11) * y - a * c12**2), layer.readout_variance)
-    shape = (*t.shape, 3, 3)
-
-    def matrix(*rows: Sequence[ArrayLike]) -> Complex:
-        filled = np.zeros(shape, dtype=np.complex128)
-        for i, row in enumerate(rows):
-            for j, entry in enumerate(row):
-                filled[..., i, j] = np.reshape(entry, (-1, 1)) if np.ndim(entry) == 1 else entry
-        return filled
-
+    variance = layer.up * layer.forward
+    t, weights = places((1 + a * c11) * (1 + b * c0), b * ((1 + a * c11) * y - a * c12**2), variance)
+    weights *= n.weights[:, None]
     c11, c12, y, c0, c13, c23, c33 = (x[:, None] for x in (c11, c12, y, c0, c13, c23, c33))
-    # 1 + C Lambda is [[1 + a C11, b t C12, 0], [a C12, 1 + b t C22, 0], [a C13, b t C23, 1]], and t C22 = y t + c0
-    r11, r12, r21, r22 = 1 + b * (y * t + c0), -b * t * c12, -a * c12, 1 + a * c11
-    r = matrix((r11, r12, 0), (r21, r22, 0), (0, 0, r11 * r22 - r12 * r21))
-    r[..., 2, :2] = -a * c13[..., None] * r[..., 0, :2] - (b * t * c23)[..., None] * r[..., 1, :2]
-    covariance = matrix((c11, c12, c13), (c12, y + c0 / t, c23), (c13, c23, c33))
-    taken = matrix((n.activity, 0, 0), (0, 0, n.slope[:, None] * t), (0, 1, 0))
+    # J Delta; 1 + C Lambda is [[1 + a C11, b t C12, 0], [a C12, 1 + b t C22, 0], [a C13, b t C23, 1]], t C22 = y t + c0
+    j11, j12, j21, j22 = 1 + b * (y * t + c0), -b * t * c12, -a * c12, 1 + a * c11
+    j = _matrices(t, (j11, j12, 0), (j21, j22, 0), (0, 0, j11 * j22 - j12 * j21))
+    j[..., 2, :2] = -(a * c13)[..., None] * j[..., 0, :2] - (b * t * c23)[..., None] * j[..., 1, :2]
+    covariance = _matrices(t, (c11, c12, c13), (c12, y + c0 / t, c23), (c13, c23, c33))
+    taken = _matrices(t, (n.activity, 0, 0), (0, 0, n.slope[:, None] * t), (0, 1, 0))
     coherent = layer.alignment * math.sqrt(layer.covariance) * square.z
-    half = layer.weight_variance / 2 * square.curvature
-    moved = matrix(
+    half = layer.down / 2 * square.curvature
+    moved = _matrices(
+        t,
         (coherent * n.response, half[0], 0),
-        (coherent * n.curvature, half[1], n.slope / layer.sensitivity_above),
+        (coherent * n.curvature, half[1], n.slope / layer.forward),
         (coherent * square.response, half[2], 0),
     )
-    couplings = np.stack([np.full_like(t, a), b * t, np.zeros_like(t)], axis=-1)[..., None]
-    rm = r @ moved
-    every = weights * n.weights[:, None]
+    couplings = _matrices(t, (a, 0, 0), (0, b * t, 0), (0, 0, 0))
 
     def mean(matrices: Complex) -> Complex:
-        average: Complex = np.einsum("zp,zpij->ij", every, matrices)
+        average: Complex = np.einsum("zp,zpij->ij", weights, matrices)
         return average
 
-    left = taken.swapaxes(-1, -2)
-    return _Tables(
-        mean(left @ rm), mean(left @ r @ covariance @ taken), mean(moved.swapaxes(-1, -2) @ (couplings * rm))
+    left, own = taken.swapaxes(-1, -2), j @ covariance
+    return _Answer(
+        response=mean(left @ j @ moved),
+        spread=mean(left @ own @ taken),
+        coupling=mean(moved.swapaxes(-1, -2) @ couplings @ j @ moved),
+        v_above=complex(np.sum(weights * own[..., 0, 0])),
+        d_above=complex(np.sum(weights * n.slope[:, None] ** 2 * b * j22)),
     )
 
 
-def _places_of(l: int, depth: int) -> tuple[Indices, Indices]:
-    """Return where the amplitudes of layer l are among all, and where the modes that move them."""
-    below, above = 3 * (l - 1), 3 * (l + 1)
-    moving = [below + _A, below + _E, above + _D]
-    return np.arange(3 * l, 3 * l + 3, dtype=np.intp), np.array(moving if l < depth - 1 else moving[:2], dtype=np.intp)
+def _matrices(t: Complex, *rows: Sequence[ArrayLike]) -> Complex:
+    """Return a 3 x 3 matrix at each place, from entries per place, per node or the same everywhere."""
+    filled = np.zeros((*t.shape, 3, 3), dtype=np.complex128)
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            filled[..., i, j] = np.reshape(entry, (-1, 1)) if np.ndim(entry) == 1 else entry
+    return filled
 
 
-def collective_covariance(layers: Sequence[CollectiveLayer], *, input_ratio: float = 1.0) -> Array:
-    """Return the covariance of the modes over the samples of one wide network, shape (3 L, 3 L).
+@dataclass(frozen=True, eq=False)
+class CollectiveModes:
+    """The modes of all layers of one network; made by :func:`collective_modes`."""
 
-    In the order A^0, E^0, D^0, A^1, ..; A^0 and D^0 are not used and 0. It is (1 - R)^-1 N (1 - R')^-1 at Lambda = 0,
-    accurate to O(1/M) on average over networks.
+    layers: tuple[CollectiveLayer, ...]
+    """Hidden layers l = 1 .. L-1."""
+    input_ratio: float
+    """M_0/M."""
+    input_variance: float
+    """q_0, of what an input has of its own."""
+    input_overlap: float
+    """qhat^0_st."""
 
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
-    >>> covariance = collective_covariance(collective_layers(network, mf.propagate(network)))
-    >>> [round(float(covariance[i, i]), 4) for i in (1, 3, 4, 5)]
-    [2.0, 0.2676, 2.9776, 0.5803]
-    """
-    size = 3 * (len(layers) + 1)
-    response, spread = np.zeros((2, size, size), dtype=np.complex128)
-    spread[_E, _E] = 2 / input_ratio
-    for l, layer in enumerate(layers, start=1):
-        o, c = _places_of(l, len(layers) + 1)
-        tables = _tables(layer, 0.0, 0.0, 1.0, layer.difference, layer.own_gradient)
-        response[np.ix_(o, c)] = tables.response[:, : c.size]
-        spread[np.ix_(o, o)] = tables.spread / layer.ratio
-    answer = np.linalg.inv(np.eye(size) - response.real)
-    covariance: Array = answer @ spread.real @ answer.T
-    return covariance
+    def covariance(self) -> Array:
+        """Return the covariance of the modes over the samples of one wide network, shape (3 L, 3 L).
+
+        In the order A^0, E^0, D^0, A^1, ..; A^0 is 0 for independent inputs, D^0 is not used and 0. It is
+        (1 - R)^-1 N (1 - R')^-1 at Lambda = 0, and accurate to O(1/M) on average over networks.
+
+        Examples
+        --------
+        >>> import meanfield as mf
+        >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+        >>> covariance = collective_modes(network, mf.propagate(network)).covariance()
+        >>> [round(float(covariance[i, i]), 4) for i in (1, 3, 4, 5)]
+        [2.0, 0.2676, 2.9776, 0.5803]
+        """
+        response, spread = np.zeros((2, self._size, self._size))
+        spread[:2, :2] = np.diag(self._inputs(1.0, 0.0)).real
+        for l, layer in enumerate(self.layers, start=1):
+            o, c = self._indices(l)
+            answer = _answer(layer, 0.0, 0.0, 1.0, layer.difference, layer.excess)
+            response[np.ix_(o, c)] = answer.response.real[:, : c.size]
+            spread[np.ix_(o, o)] = answer.spread.real / layer.ratio
+        linear = np.linalg.inv(np.eye(self._size) - response)
+        covariance: Array = linear @ spread @ linear.T
+        return covariance
+
+    def matrix(self, state: Complex) -> Complex:
+        """Return K, shape (6 L, 6 L): first the amplitudes (A, E, D) of layers 0 .. L-1, then the forces on them.
+
+        Parameters
+        ----------
+        state : array, shape (2 L - 2,)
+            The solution (g, S_0 .. S_{L-2}, U_1 .. U_{L-2}) of the cavity equations at one x.
+        """
+        hidden = len(self.layers)
+        g, s, u = complex(state[0]), [*state[1 : hidden + 1], 0.0], [0.0, *state[hidden + 1 :], 0.0]
+        response, spread, coupling = np.zeros((3, self._size, self._size), dtype=np.complex128)
+        a = self.layers[0].sensitivity + s[0]
+        own = self.input_variance * g
+        spread[:2, :2] = np.diag(self._inputs(g, a))
+        v, d, ratio = self.layers[0].down * own / (1 + a * own), 0.0j, self.input_ratio
+        for l, layer in enumerate(self.layers, start=1):
+            o, c = self._indices(l)
+            answer = _answer(layer, layer.forward + s[l], layer.backward + d, g, v, u[l])
+            response[np.ix_(o, c)] = answer.response[:, : c.size]
+            spread[np.ix_(o, o)] = answer.spread / layer.ratio
+            coupling[np.ix_(c, c)] += layer.ratio * answer.coupling[: c.size, : c.size]
+            # (1/T)(D A' + A D') of F itself
+            coupling[[o[_D], c[_A]], [c[_A], o[_D]]] += ratio
+            # neighbours answer through weights orthogonal to the common mode: a and b have it once too often
+            coupling[c[_A], c[_A]] -= ratio * s[l - 1] * layer.alignment
+            coupling[o[_D], o[_D]] -= layer.ratio * d / layer.sensitivity
+            if l < hidden:
+                above = self.layers[l]
+                v, d = above.down * answer.v_above, layer.up * layer.ratio / above.ratio * answer.d_above
+            ratio = layer.ratio
+        one = np.eye(self._size)
+        return np.block([[one - response, spread], [-coupling, one - response.T]])
+
+    def determinants(self, states: Complex) -> Complex:
+        """Return det K, shape (points,), at states of shape (points, 2 L - 2)."""
+        return np.array([np.linalg.det(self.matrix(state)) for state in states], dtype=np.complex128)
+
+    @property
+    def _size(self) -> int:
+        return 3 * (len(self.layers) + 1)
+
+    def _inputs(self, g: complex, a: complex) -> Complex:
+        """Return the spread of A^0 and E^0."""
+        own = self.input_variance * g
+        spread = np.array(
+            [self.input_overlap * own / (1 + a * own), 2 * self.input_variance * own], dtype=np.complex128
+        )
+        return spread / self.input_ratio
+
+    def _indices(self, l: int) -> tuple[Indices, Indices]:
+        """Return where the amplitudes of layer l are among all, and where the modes that move them."""
+        below, above = 3 * (l - 1), 3 * (l + 1)
+        moving = [below + _A, below + _E, above + _D][: 3 if l < len(self.layers) else 2]
+        return np.arange(3 * l, 3 * l + 3, dtype=np.intp), np.array(moving, dtype=np.intp)
 
 
-def collective_matrix(layers: Sequence[CollectiveLayer], point: CavityPoint, *, input_ratio: float = 1.0) -> Complex:
-    """Return K(x), shape (6 L, 6 L): first the amplitudes (A, E, D) of layers 0 .. L-1, then the forces on them.
+def collective_modes(network: Network, order: OrderParameters, *, width: int | None = None) -> CollectiveModes:
+    """Return the modes of a network without hidden normalisation, non-centred or not.
 
     Parameters
     ----------
-    layers : sequence of CollectiveLayer
-        Of :func:`collective_layers`.
-    point : CavityPoint
-        The solution of the cavity equations at x.
-    input_ratio : float
-        alpha_0.
+    network : Network
+        Its outputs do not enter: C = 1 is meant.
+    order : OrderParameters
+        Of this network; no layer's samples may look all alike.
+    width : int, optional
+        M; left out, it is infinite: the bias parameters and the rounding of alpha_l M do not enter.
     """
-    size = 3 * (len(layers) + 1)
-    response, spread, coupling = np.zeros((3, size, size), dtype=np.complex128)
-    spread[_E, _E] = 2 * point.g / input_ratio
-    for l, layer in enumerate(layers, start=1):
-        o, c = _places_of(l, len(layers) + 1)
-        a, b = layer.sensitivity_above + point.s[l], layer.overlap_below / layer.ratio + point.d[l]
-        tables = _tables(layer, complex(a), complex(b), point.g, complex(point.v[l]), complex(point.u[l]))
-        response[np.ix_(o, c)] = tables.response[:, : c.size]
-        spread[np.ix_(o, o)] = tables.spread / layer.ratio
-        coupling[np.ix_(c, c)] += layer.ratio * tables.coupling[: c.size, : c.size]
-        if l > 1:
-            below = layers[l - 2]
-            # (1/T)(D A' + A D') of F itself
-            coupling[[o[_D], c[_A]], [c[_A], o[_D]]] += below.ratio
-            # neighbours answer through weights orthogonal to the common mode: a and b have it once too often
-            coupling[c[_A], c[_A]] -= below.ratio * point.s[l - 1] * layer.alignment
-            coupling[o[_D], o[_D]] -= layer.ratio * point.d[l] / layer.sensitivity
-    one = np.eye(size)
-    return np.block([[one - response, spread], [-coupling, one - response.T]])
+    q, activity, sensitivity = order.preactivation, order.activity, order.backward
+    ratios = [float(alpha) for alpha in network.width_ratios]
+    biases = [0.0 for _ in ratios]
+    if width is not None:
+        ratios = [m / width for m in network.widths(width)[:-1]]
+        biases = [1 / (width * alpha) for alpha in ratios]
+    layers = []
+    for l, activation in enumerate(network.activations, start=1):
+        common = common_part(
+            (activation.value, activation.slope),
+            covariance=float(q.cross[l - 1]),
+            difference=float(q.same[l - 1] - q.cross[l - 1]),
+        )
+        up = network.weight_variance[l]
+        layers.append(
+            CollectiveLayer(
+                nodes=nodes_of(activation, common),
+                squares=square_nodes(activation, common),
+                ratio=ratios[l],
+                covariance=common.covariance,
+                difference=common.difference,
+                down=network.weight_variance[l - 1],
+                up=up,
+                backward=ratios[l - 1] / ratios[l] * float(activity.cross[l - 1]) + biases[l],
+                sensitivity=float(sensitivity.cross[l - 1]),
+                forward=float(sensitivity.cross[l]),
+                excess=up * float(sensitivity.same[l] - sensitivity.cross[l]),
+            )
+        )
+    own = float(activity.same[0] - activity.cross[0])
+    return CollectiveModes(tuple(layers), ratios[0], own, float(activity.cross[0]))
 
 
 def eigenvalues_moved(determinants: ArrayLike) -> Array:
