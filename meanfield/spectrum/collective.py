@@ -7,18 +7,17 @@ length of the activity, and of the overlap with the common gradient: for each la
 
 a tilde for what is left when the mean over samples is taken out, <.> over the units of the layer. They change the
 fields of all units of the next layer (A, E) and of the layer before (D) coherently, by amounts of order 1/sqrt(M) each:
-together a change of F of low rank, but of order 1. ``docs/collective_modes.md`` derives that
+together a change of F of low rank, but of order 1. ``docs/collective_modes.md`` derives
 
-    det(F - x) = exp(T x what the cavity equations say) x det K(x),      K = [[1 - R, N], [-Q, 1 - R']],
+    det(F - x) = det(F - x) of the cavity equations x |det K(x)|,      K = [[N, 1 - R], [1 - R', -Q]],
 
 with, layer by layer, the amplitudes o = (A, E, D) and what moves them, c = (A, E of the layer before, D of the next),
 
     R = <O' J M>,   N = (1/alpha_l) <O' J C O>,   Q = alpha_l <M' Lambda J M> + ...,   J = (1 + C Lambda)^-1:
 
 C is the covariance of (phi~, delta~, (phi~^2)~) at a node, Lambda = diag(a, b, 0), O what the amplitudes take of the
-three, M what the modes do to them. One vector over samples per mode, so that every zero of det K is one eigenvalue:
-
-    number of eigenvalues above x = T x tail of the density + (1/pi) Im log det K(x + i 0).
+three, M what the modes do to them. There is one vector over samples per mode, so that every zero of det K is one
+eigenvalue, and the phase of det K(x + i0) over pi is added to the number of eigenvalues above x.
 
 E[f'|z] and E[f''|z] are E[f y|z]/sqrt(v) and E[f (y^2 - 1)|z]/v: nothing is differentiated.
 """
@@ -216,7 +215,7 @@ class CollectiveModes:
         return covariance
 
     def matrix(self, state: Complex) -> Complex:
-        """Return K, shape (6 L, 6 L): first the amplitudes (A, E, D) of layers 0 .. L-1, then the forces on them.
+        """Return K, complex symmetric of shape (6 L, 6 L): of each layer 0 .. L-1 A, E, D, in both blocks.
 
         Parameters
         ----------
@@ -246,11 +245,24 @@ class CollectiveModes:
                 v, d = above.down * answer.v_above, layer.up * layer.ratio / above.ratio * answer.d_above
             ratio = layer.ratio
         one = np.eye(self._size)
-        return np.block([[one - response, spread], [-coupling, one - response.T]])
+        return np.block([[spread, one - response], [one - response.T, -coupling]])
 
-    def determinants(self, states: Complex) -> Complex:
-        """Return det K, shape (points,), at states of shape (points, 2 L - 2)."""
-        return np.array([np.linalg.det(self.matrix(state)) for state in states], dtype=np.complex128)
+    def moved(self, states: Complex) -> Array:
+        """Return how many more eigenvalues than without the modes lie above x, shape (points,).
+
+        Above the continuous spectrum K is real. Half of its eigenvalues are negative at x = infinity; where one more
+        becomes so, an eigenvalue of F has left the rest. Below, their angles tell: they are taken from -pi/2 to 3 pi/2,
+        and stay clear of these, so that the phase needs no path.
+
+        Parameters
+        ----------
+        states : array, shape (points, 2 L - 2)
+            Solutions of the cavity equations at x + i0.
+        """
+        angles = np.angle(np.linalg.eigvals(np.array([self.matrix(state) for state in states])))
+        angles[angles < -math.pi / 2] += 2 * math.pi
+        moved: Array = angles.sum(axis=-1) / math.pi - self._size
+        return moved
 
     @property
     def _size(self) -> int:
@@ -314,25 +326,3 @@ def collective_modes(network: Network, order: OrderParameters, *, width: int | N
         )
     own = float(activity.same[0] - activity.cross[0])
     return CollectiveModes(tuple(layers), ratios[0], own, float(activity.cross[0]))
-
-
-def eigenvalues_moved(determinants: ArrayLike) -> Array:
-    """Return (1/pi) Im log det K along the real axis: how many more eigenvalues than without the modes lie above x.
-
-    Parameters
-    ----------
-    determinants : array, shape (points,)
-        det K(x) at x that fall from far above the spectrum, where det K = 1, so densely that the phase turns by less
-        than pi/2 from one to the next. Above the continuous spectrum det K is real up to the tail, and a change of its
-        sign is an eigenvalue that leaves the rest: it turns by +pi, whatever rounding makes of the imaginary part.
-
-    Returns
-    -------
-    array, shape (points,)
-        It may be negative where the modes take eigenvalues away.
-    """
-    values = np.concatenate([[1.0], np.asarray(determinants, dtype=np.complex128)])
-    turns = np.angle(values[1:] / values[:-1])
-    turns[turns < -math.pi / 2] += 2 * math.pi
-    moved: Array = np.cumsum(turns) / math.pi
-    return moved
