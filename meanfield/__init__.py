@@ -47,6 +47,7 @@ from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
 from .network import HiddenNormalization, Network, OutputNormalization
 from .order_parameters import OrderParameters, propagate
+from .phase import EdgeOfChaos, FixedPoint, edge_curve, edge_of_chaos, fixed_point
 from .quadrature import (
     AUTO,
     SPHERE,
@@ -71,6 +72,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
+from .spectrum import Spectrum, spectrum
 
 __all__ = [
     "AUTO",
@@ -82,11 +84,13 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "EdgeOfChaos",
     "Eigenspace",
     "EigenvalueStatistics",
     "Estimate",
     "Exact",
     "Exchangeable",
+    "FixedPoint",
     "GaussHermite",
     "GaussianPair",
     "Gegenbauer",
@@ -109,6 +113,7 @@ __all__ = [
     "Regime",
     "Report",
     "ScalarFunction",
+    "Spectrum",
     "SphereAuto",
     "SphereMethod",
     "SpherePanels",
@@ -120,11 +125,14 @@ __all__ = [
     "check_activation",
     "cosine",
     "dual_block",
+    "edge_curve",
+    "edge_of_chaos",
     "eigenspace",
     "eigenvalue_statistics",
     "elu",
     "erf",
     "expected_readout_scales",
+    "fixed_point",
     "from_sympy",
     "gelu",
     "hard_tanh",
@@ -149,5 +157,6 @@ __all__ = [
     "silu",
     "sine",
     "softplus",
+    "spectrum",
     "tanh",
 ]

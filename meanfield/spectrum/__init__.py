@@ -3,3 +3,7 @@
 Each unit's activity and gradient over the samples are, given the part z that the samples share, a linear part in what
 is the sample's own, and noise (``nodes``).
 """
+
+from .spectrum import Spectrum, spectrum
+
+__all__ = ["Spectrum", "spectrum"]

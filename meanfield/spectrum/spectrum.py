@@ -1,0 +1,226 @@
+"""The eigenvalues of the mean-subtracted Fisher information where samples and width grow together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
+from ..gaussian import Array
+from ..network import HiddenNormalization, Network, OutputNormalization
+from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
+from ..quadrature import AUTO, Method
+from ..records import Pair, table
+from .extremes import count_at_mean, count_at_median, share_alone
+from .limit import limit_model
+from .limit_density import LimitDensity
+from .validity import warnings_of
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The eigenvalues of the Fisher information after mean subtraction, for T = M/rho: see :func:`spectrum`.
+
+    Everything is computed when it is asked for, and kept.
+    """
+
+    network: Network
+    width: int
+    samples: int
+    order: OrderParameters = field(repr=False)
+    _limit: LimitDensity = field(repr=False)
+
+    @overload
+    def density(self, x: float) -> float: ...
+    @overload
+    def density(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
+    def density(self, x: ArrayLike) -> float | NDArray[np.float64]:
+        """Return the limiting density of the C T eigenvalues of F* at x > 0; its integral is 1."""
+        return self._at(x, self._limit.density)
+
+    @overload
+    def above(self, x: float) -> float: ...
+    @overload
+    def above(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
+    def above(self, x: ArrayLike) -> float | NDArray[np.float64]:
+        """Return the share of the eigenvalues above x > 0, to about 1e-12."""
+        return self._at(x, self._limit.above)
+
+    def quantile(self, probability: float) -> float:
+        """Return the place that has a share of the eigenvalues below it, which is between 0 and 1."""
+        probability = require_number("probability", probability, above=0)
+        if probability >= 1:
+            raise ParameterError("probability", "between 0 and 1", probability)
+        return self._limit.place(1 - probability)
+
+    @property
+    def mean(self) -> float:
+        """The mean of the C T eigenvalues of F*."""
+        return self._limit.mean
+
+    @property
+    def second_moment(self) -> float:
+        """Their mean square."""
+        return self._limit.second_moment
+
+    @cached_property
+    def edge(self) -> float:
+        """Where the density ends on the right: infinity for L >= 3, unless the network is centred.
+
+        Every hidden unit whose shared gradient is large enough makes an eigenvalue of its own, and the gradients of
+        wide networks are Gaussian: without bound. For L = 2 the gradients carry no shared activity.
+        """
+        return self._limit.edge() if self.has_edge else math.inf
+
+    @cached_property
+    def has_edge(self) -> bool:
+        """Whether the density ends on the right, as M -> infinity."""
+        return not np.any(self.order.activity.cross[:-1][1:] > 0) and self.order.activity.cross[0] == 0
+
+    @cached_property
+    def lower_edge(self) -> float:
+        """Where the density begins on the left; finite networks blur it by O(1/sqrt(M))."""
+        return self._limit.lower_edge()
+
+    @cached_property
+    def largest(self) -> float:
+        """E lambda_max at this width."""
+        return self.kth_largest(1)
+
+    @cached_property
+    def largest_median(self) -> float:
+        """The median of lambda_max over networks, given that they differ as little as the model says."""
+        return self._limit.place(count_at_median(self._alone) / self._eigenvalues)
+
+    def kth_largest(self, k: int) -> float:
+        """Return the mean of the k-th largest eigenvalue at this width, k = 1 .. T - 1."""
+        k = require_integer("k", k, at_least=1)
+        if k >= self._eigenvalues:
+            raise ParameterError("k", f"below the number of eigenvalues, {self._eigenvalues}", k)
+        return self._limit.place(count_at_mean(k, self._alone) / self._eigenvalues)
+
+    @property
+    def c0(self) -> float:
+        """c2/alpha, the constant of the second moment in Theorem 3.3 (ii): s_lambda = .. + c0/M."""
+        return self.c2 / self.network.alpha
+
+    @property
+    def c1(self) -> float:
+        """The constant of the lower bound in (18): c2/(alpha (kappa_1 - kappa_2))."""
+        return self.c2 / (self.mean / self._rho)
+
+    @property
+    def c2(self) -> float:
+        """The constant of the upper bound in (18): (second_moment - mean^2)/rho."""
+        return (self.second_moment - self.mean**2) / self._rho
+
+    @cached_property
+    def validity(self) -> tuple[str, ...]:
+        """What stands against these figures for this network and these sizes; empty where the theory holds."""
+        return warnings_of(self.network, self.order, self.width, self.samples)
+
+    @property
+    def _rho(self) -> float:
+        return self.width / self.samples
+
+    @property
+    def _eigenvalues(self) -> int:
+        return self.network.outputs * self.samples
+
+    @cached_property
+    def _alone(self) -> float:
+        """The share of the eigenvalues at lambda_max that single hidden units make."""
+        count = count_at_mean(1, 0.0)
+        x = np.array([self._limit.place(count / self._eigenvalues)])
+        return float(share_alone(self._eigenvalues * self._limit.supercritical(x), np.array([count]))[0])
+
+    def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
+        places = np.asarray(x, dtype=np.float64)
+        if not np.all(np.isfinite(places) & (places > 0)):
+            raise ParameterError("x", "finite numbers above 0", x)
+        values: Array = what(places.ravel()).reshape(places.shape)
+        return float(values) if places.ndim == 0 else values
+
+    def __str__(self) -> str:
+        rows = [
+            ("lambda_max", f"{self.largest:.5g}", f"median {self.largest_median:.5g}"),
+            ("edge", f"{self.edge:.5g}", "of the limiting density"),
+            ("mean", f"{self.mean:.5g}", "of the eigenvalues of F*"),
+            ("c0, c1, c2", f"{self.c0:.4g}, {self.c1:.4g}, {self.c2:.4g}", "of Theorem 3.3 (ii)"),
+        ]
+        return "\n".join([table(rows), *self.validity])
+
+
+def spectrum(
+    network: Network,
+    *,
+    width: int,
+    samples: int,
+    inputs: Pair[float] = STANDARD_INPUTS,
+    order: OrderParameters | None = None,
+    method: Method = AUTO,
+) -> Spectrum:
+    """Return the spectrum of the Fisher information after mean subtraction, where T grows with the width.
+
+    Theorem 3.3 (ii) bounds lambda_max between s/m and sqrt(P s). Here is lambda_max itself: activities and gradients
+    of a wide network have, over the samples, the covariances of a Gaussian model, whose resolvent obeys closed
+    equations; they give the density of eigenvalues and, at finite width, the expectation of the largest ones.
+
+    Parameters
+    ----------
+    network : Network
+        With ``output_normalization`` "mean", and hidden layers without normalisation; centred networks too.
+    width : int
+        M; the rounded widths of the layers enter.
+    samples : int
+        T >= 2. M and T are taken to be large and of the same order: ``validity`` says where that is in doubt.
+    inputs, order, method
+        As for :func:`eigenvalue_statistics`.
+
+    Returns
+    -------
+    Spectrum
+        The equations are solved to about 1e-10. Finite networks differ by a few percent at M = 200, by about 1 % in
+        lambda_max at M = 1000 with L = 2 and 3.
+
+    Raises
+    ------
+    ParameterError
+        For a width or a number of samples out of range.
+    AssumptionError
+        For other normalisations.
+    QuadratureError
+        If an average does not reach its tolerance or the equations are not solved; never is another branch returned.
+
+    Equations: (18), (S.22)-(S.38), Theorem 3.3
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, output_normalization="mean")
+    >>> eigenvalues = mf.spectrum(network, width=1000, samples=1000)
+    >>> round(eigenvalues.largest, 2), eigenvalues.edge  # measured: 8.48 +- 0.05
+    (8.43, inf)
+    >>> round(eigenvalues.density(2.0), 3), round(eigenvalues.above(2.0), 3)
+    (0.273, 0.403)
+    """
+    require_instance("network", network, Network)
+    if network.output_normalization is not OutputNormalization.MEAN:
+        raise AssumptionError(
+            "the spectrum is that after mean subtraction: output_normalization must be mean, got "
+            f'{network.output_normalization!s}; network.normalized(output="mean") has it'
+        )
+    if network.hidden_normalization is not HiddenNormalization.NONE:
+        raise AssumptionError(
+            f"the spectrum is known for hidden layers without normalisation, got {network.hidden_normalization!s}"
+        )
+    widths = network.widths(width)[:-1]
+    samples = require_integer("samples", samples, at_least=2)
+    order = propagate(network, inputs=inputs, method=method) if order is None else require_order(network, order)
+    return Spectrum(network, width, samples, order, LimitDensity(limit_model(network, order, widths, samples)))
