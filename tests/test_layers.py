@@ -61,6 +61,7 @@ LAYERS = [
     {"meanfield.spectrum.limit_cavity", "meanfield.spectrum.collective"},
     {"meanfield.spectrum.limit_solver"},
     {"meanfield.spectrum.limit_density"},
+    {"meanfield.spectrum.corrected"},
     {"meanfield.spectrum.spectrum"},
     {"meanfield.spectrum"},
     {"meanfield.eigenvalues.hypotheses", "meanfield.eigenvalues.moments"},

@@ -35,7 +35,8 @@ from ..functions import Activation
 from ..gaussian import Array
 from ..network import Network
 from ..order_parameters import OrderParameters
-from ..quadrature import CommonPart, common_part
+from ..quadrature import CommonPart
+from .limit import few_nodes
 from .nodes import Nodes, nodes_of
 from .places import Complex, places
 
@@ -148,7 +149,7 @@ def _answer(layer: CollectiveLayer, a: complex, b: complex, g: complex, v: compl
     moved = _matrices(
         t,
         (coherent * n.response, half[0], 0),
-        (coherent * n.curvature, half[1], n.slope / layer.forward),
+        (coherent * n.curvature, half[1], n.slope / layer.forward if layer.forward else 0),
         (coherent * square.response, half[2], 0),
     )
     couplings = _matrices(t, (a, 0, 0), (0, b * t, 0), (0, 0, 0))
@@ -239,7 +240,7 @@ class CollectiveModes:
             coupling[[o[_D], c[_A]], [c[_A], o[_D]]] += ratio
             # neighbours answer through weights orthogonal to the common mode: a and b have it once too often
             coupling[c[_A], c[_A]] -= ratio * s[l - 1] * layer.alignment
-            coupling[o[_D], o[_D]] -= layer.ratio * d / layer.sensitivity
+            coupling[o[_D], o[_D]] -= layer.ratio * d / layer.sensitivity if layer.sensitivity else 0
             if l < hidden:
                 above = self.layers[l]
                 v, d = above.down * answer.v_above, layer.up * layer.ratio / above.ratio * answer.d_above
@@ -303,11 +304,7 @@ def collective_modes(network: Network, order: OrderParameters, *, width: int | N
         biases = [1 / (width * alpha) for alpha in ratios]
     layers = []
     for l, activation in enumerate(network.activations, start=1):
-        common = common_part(
-            (activation.value, activation.slope),
-            covariance=float(q.cross[l - 1]),
-            difference=float(q.same[l - 1] - q.cross[l - 1]),
-        )
+        common = few_nodes(activation, float(q.cross[l - 1]), float(q.same[l - 1] - q.cross[l - 1]))
         up = network.weight_variance[l]
         layers.append(
             CollectiveLayer(

@@ -28,6 +28,9 @@ _FAR = 40.0
 """Variances of zeta: of a pole beyond, Gauss-Hermite alone makes an error of exp(-20), and the pole's own node loses
 digits."""
 
+_TINY = 1e-100
+"""Instead of variance 0, where gradients have nothing in common: N is divided by t before the limit is taken."""
+
 _NODES, _WEIGHTS = special.roots_hermitenorm(2 * _HALF)
 _T = _NODES[_HALF:] ** 2
 _W = 2 * _WEIGHTS[_HALF:] / _WEIGHTS.sum()
@@ -43,6 +46,7 @@ def places(constant: Complex, linear: Complex, variance: float) -> tuple[Complex
     variance : float
         Of zeta, at least 0.
     """
+    variance = max(variance, _TINY)
     t = np.tile(variance * _T, (constant.size, 1)).astype(np.complex128)
     weights = _W / (constant[:, None] + linear[:, None] * t)
     near = np.abs(constant) < _FAR * variance * np.abs(linear)
