@@ -13,16 +13,19 @@ from .extremes import share_alone
 from .limit_density import LimitDensity
 from .limit_solver import solve
 
-_OUTWARD = np.concatenate([[0.0], 0.02 * 1.7 ** np.arange(8)])
-"""Of the place that the density alone has, relative: up to 0.8."""
+_RATIO = 1.5
+"""From one x to the next of those that are looked at first, from the mean eigenvalue on."""
 
-_FARTHER = 6
-"""How often one goes that far again: to 35 times the place."""
+_TOGETHER = 12
+"""Their number; then as many farther on, if need be."""
+
+_FARTHER = 5
+"""How often: 1.5^60 = 4e10 times the mean."""
 
 _INSIDE = np.linspace(0.0, 1.0, 9)[1:-1]
 """Of a bracket, in which these are looked at together."""
 
-_NARROWINGS = 4
+_NARROWINGS = 5
 """Of a bracket, each by 8."""
 
 
@@ -50,36 +53,30 @@ class CorrectedCount:
         return float(share_alone(alone, np.array([count]))[0])
 
     def place(self, count: float) -> float:
-        """Return where N(x) = count, to 1e-5 of what the modes move it by, and 1e-7 of x at most.
-
-        It is sought outwards from where the density alone has so many.
-        """
+        """Return the largest x with N(x) = count, to 1e-5 of itself where an eigenvalue stands alone, else to 1e-8."""
         if self.modes is None:
             return self.limit.place(count / self.eigenvalues)
-        low, high = self._bracket(count, self.limit.place(count / self.eigenvalues))
+        low, high = self._bracket(count)
         for _ in range(_NARROWINGS):
             x = low[0] + _INSIDE * (high[0] - low[0])
             points = [low, *zip(x, self._logarithm(x, count), strict=True), high]
-            low, high = next(pair for pair in pairwise(points) if pair[1][1] <= 0)
+            low, high = [pair for pair in pairwise(points) if pair[0][1] > 0 >= pair[1][1]][-1]
         return float(low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1]))
 
-    def _bracket(self, count: float, start: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    def _bracket(self, count: float) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return two x beside the place, each with log(N/count): above 0, and not."""
-        up = True
+        steps = np.arange(float(_TOGETHER))
         for n in range(_FARTHER):
-            x = start * (1 + _OUTWARD) if up else start / (1 + _OUTWARD)
-            excess = self._logarithm(x, count)
-            if n == 0 and excess[0] <= 0:
-                up = False
-                x = start / (1 + _OUTWARD)
+            for first in (n * (_TOGETHER - 1), -(n + 1) * (_TOGETHER - 1)):
+                x = np.asarray(self.limit.mean * _RATIO ** (steps + first), dtype=np.float64)
                 excess = self._logarithm(x, count)
-            passed = np.flatnonzero((excess <= 0) if up else (excess > 0))
-            if passed.size:
-                beside = sorted((int(passed[0]) - 1, int(passed[0])), key=lambda i: x[i])
-                low, high = ((float(x[i]), float(excess[i])) for i in beside)
-                return low, high
-            start = float(x[-1])
-        raise QuadratureError(f"no place was found with {count:.4g} eigenvalues above it, up to x = {start:.6g}")
+                above = np.flatnonzero(excess > 0)
+                if above.size and above[-1] + 1 < x.size:
+                    low, high = ((float(x[i]), float(excess[i])) for i in (above[-1], above[-1] + 1))
+                    return low, high
+                if above.size:
+                    break
+        raise QuadratureError(f"no place was found with {count:.4g} eigenvalues above it, up to x = {x[-1]:.6g}")
 
     def _logarithm(self, x: Array, count: float) -> Array:
         """Return log(N/count), bounded: the tail falls off exponentially."""

@@ -54,6 +54,10 @@ class Spectrum:
         """Return the share of the eigenvalues above x > 0, to about 1e-12."""
         return self._at(x, self._limit.above)
 
+    @overload
+    def number_above(self, x: float) -> float: ...
+    @overload
+    def number_above(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
     def number_above(self, x: ArrayLike) -> float | NDArray[np.float64]:
         """Return how many of the C T eigenvalues lie above x > 0 on average at this width.
 
