@@ -259,7 +259,13 @@ def _statistics(
         return order
     try:
         return eigenvalue_statistics(
-            network, width=width, samples=samples, order=order, regime=regime, leading_order=leading
+            network,
+            width=width,
+            samples=samples,
+            order=order,
+            regime=regime,
+            leading_order=leading,
+            sharp=False,  # a map has thousands of cells
         )
     except _REFUSALS as refusal:
         return str(refusal)

@@ -22,6 +22,7 @@ CONSTANTS = {
     "level repulsion": 1.5,
     "c0": 1.0,
     "c2": 1.0,
+    "finite width of the spectrum": 1.5,
 }
 """A correction is granted this times its size. Measured for L <= 6, C <= 10 and weight variances up to 4."""
 

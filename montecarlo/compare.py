@@ -129,6 +129,7 @@ def compare_own_scales(
             readout=member.readout,
             regime=regime,
             leading_order=leading_order,
+            sharp=False,
         )
         for member in members
     ]
@@ -150,7 +151,10 @@ class _Tested:
         return _Tested(self.measured / unit, *over)
 
 
-_FIELDS = {"m_lambda": "mean", "s_lambda": "second_moment", "lambda_max": "largest"}
+LARGEST, SHARP = "lambda_max", "lambda_max (spectrum)"
+"""Names of lambda_max: by a theorem, and by the spectrum where the theorem only has bounds of it."""
+
+_FIELDS = {"m_lambda": "mean", "s_lambda": "second_moment", LARGEST: "largest", SHARP: "prediction"}
 
 
 def _eigenvalue_rows(
@@ -159,6 +163,8 @@ def _eigenvalue_rows(
     """Compare each member with its theory, in absolute terms or relative to it."""
     experiment: Any = ensemble.experiment
     for quantity, field in _FIELDS.items():
+        if field == "prediction" and any(theory.prediction in (None, theory.largest.lower) for theory in theories):
+            continue
         tested = [_tested(theory, member, field) for theory, member in zip(theories, ensemble.members, strict=True)]
         if math.isnan(tested[0].theory.lower):  # unknown
             continue
@@ -166,7 +172,8 @@ def _eigenvalue_rows(
             quantity += OWN
             tested = [t.relative() for t in tested]
         outside = 0
-        if field == "largest" and theories[0].prediction is None and (own or theories[0].readout is None):
+        bounded = theories[0].largest.lower < theories[0].largest.upper
+        if field == "largest" and bounded and (own or theories[0].readout is None):
             # these bounds hold for each network; those from expectations hold for a mean
             depth_to_width = experiment.network.depth_to_width(experiment.width)
             outside = sum(t.measured not in allowed_to_single_network(t.allowed, depth_to_width) for t in tested)
@@ -177,6 +184,8 @@ def _tested(theory: EigenvalueStatistics, member: EigenvalueStatistics, field: s
     corrections = [correction for correction in theory.corrections if correction.quantity == field]
     if field == "largest":
         measured, stated = member.lambda_max, theory.largest
+    elif field == "prediction" and theory.prediction is not None:
+        measured, stated = member.lambda_max, Bounds(theory.prediction, theory.prediction)
     else:
         measured, value = getattr(member, field), getattr(theory, field)
         stated = Bounds(value, value)

@@ -59,6 +59,8 @@ def draw_sharpness(axes: Axes, curve: SharpnessCurve) -> Axes:
     else:
         axes.plot(widths, lower, "-", marker=".", color=_RED, label="Theorem 3.3 (ii), lower bound ($c_1 = 0$)")
         axes.plot(widths, upper, ":", marker=".", color=_RED, label="Theorem 3.3 (ii), upper bound ($c_2 = 0$)")
+        sharp = [np.nan if point.theory.prediction is None else point.theory.prediction for point in curve.points]
+        axes.plot(widths, sharp, "-", color=_BLUE, linewidth=1.2, label="spectrum (beyond the paper)")
         axes.errorbar(widths, mean, deviation, fmt="s", color=_BLUE, capsize=3, label="mean subtraction")
     return axes
 
@@ -153,6 +155,10 @@ def draw_training(axes: Axes, training: TrainingMap) -> QuadMesh:
     measured = np.array([[sweep.threshold.measured for sweep in sweeps] for sweeps in trials]).mean(axis=1)
     label = "measured threshold: the rate above which small residuals grow"
     axes.plot(widths, measured, "x", color=_BLACK, markersize=4.5, zorder=3, label=label)
+    thresholds = [point.threshold for point in training.points if point.threshold is not None]
+    if thresholds:
+        label = r"$2/\lambda_{\max}$ by the spectrum (beyond the paper)"
+        axes.plot(widths, thresholds, "-", color=_BLUE, linewidth=1.8, path_effects=_OUTLINE, label=label)
     ratios = lines / measured
     what = "line/threshold:\n" + "\n".join(
         f"{ratios[n]:.3g} at $M$ = {widths[n]}" for n in sorted({0, len(widths) - 1})
@@ -181,7 +187,8 @@ def plot_figure_2(maps: Sequence[TrainingMap]) -> Figure:
     first, trials = maps[0], len(maps[0].points[0].trials)
     what = "training loss" if trials == 1 else f"smallest training loss of {trials} trials"
     figure.colorbar(mesh, ax=panels, extend="both", label=f"{what} after {first.steps} steps")
-    handles, labels = panels[0].get_legend_handles_labels()
+    named = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels, handles = list(named), list(named.values())
     handles.append(Patch(facecolor=_GREY, edgecolor=_BLACK))
     labels.append(f"exploded: loss above {EXPLOSION:g}")
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from meanfield import EigenvalueStatistics, Network, eigenvalue_statistics, learning_rate_bound, relu, tanh
+from meanfield import (
+    EigenvalueStatistics,
+    Network,
+    OutputNormalization,
+    eigenvalue_statistics,
+    learning_rate_bound,
+    relu,
+    spectrum,
+    tanh,
+)
 from meanfield.errors import require_integer, require_sequence
 
 from .compare import compare
@@ -184,6 +193,8 @@ class TrainingPoint:
     """Theorem 2.2, Theorem 3.3 (ii) or (19), as printed."""
     line: float
     """The paper's line: 2/lambda_max by Theorem 2.2, or 2/(the lower bound of lambda_max)."""
+    threshold: float | None
+    """2/lambda_max by the spectrum, for mean subtraction."""
     trials: tuple[LearningRateSweep, ...]
 
 
@@ -236,7 +247,8 @@ def figure_2(
     Notes
     -----
     The paper's line for mean subtraction, 2/(rho alpha (kappa_1 - kappa_2)), is made of the lower bound of lambda_max,
-    and is not the threshold: at fixed T it falls like 1/M, from far above, while lambda_max hardly changes. Every
+    and is not the threshold: at fixed T it falls like 1/M, from far above, while lambda_max hardly changes. The line at
+    the threshold is 2/lambda_max by the spectrum, which ``threshold`` has. Every
     record has lambda_max at initialisation, and the threshold that gradient descent shows near a minimum, which is
     2/lambda_max; :func:`sweep_learning_rates` says what explosions are beside it.
 
@@ -250,6 +262,9 @@ def figure_2(
             theory = eigenvalue_statistics(
                 network, width=width, samples=plan.samples, regime="proportional", leading_order=True
             )
-            points.append(TrainingPoint(width, theory, learning_rate_bound(theory).necessary, trials))
+            line, threshold = learning_rate_bound(theory).necessary, None
+            if network.output_normalization is OutputNormalization.MEAN:
+                threshold = 2 / spectrum(network, width=width, samples=plan.samples).largest
+            points.append(TrainingPoint(width, theory, line, threshold, trials))
         maps.append(TrainingMap(network, plan.samples, plan.steps, tuple(points)))
     return tuple(maps)

@@ -43,7 +43,7 @@ class Bounds:
 class Correction:
     """A term that a theorem leaves out, and that separates it from networks of finite width."""
 
-    quantity: Literal["mean", "second_moment", "largest", "alignment", "residual"]
+    quantity: Literal["mean", "second_moment", "largest", "prediction", "alignment", "residual"]
     """The field of :class:`EigenvalueStatistics` or :class:`Eigenspace` that it changes."""
     name: str
     """What the term is; a constant of its kind, measured on finite networks, belongs to it."""
@@ -70,7 +70,8 @@ class EigenvalueStatistics:
     largest: Bounds
     """lambda_max, or bounds of it."""
     prediction: float | None
-    """lambda_max where the theorem is an equality or it was measured, else None."""
+    """lambda_max where the theorem is an equality, the spectrum is known (:func:`meanfield.spectrum`) or it was
+    measured, else None."""
     theorem: str
     """What the numbers rest on."""
     regime: Regime | None = None
@@ -99,6 +100,11 @@ class EigenvalueStatistics:
             raise ValueError(f"lambda_max is bounded, by {self.largest} ({self.theorem})")
         return self.largest.lower
 
+    def _predicted(self) -> list[tuple[str, str]]:
+        if self.prediction is None or self.prediction == self.largest.lower:
+            return []
+        return [("", f"{self.prediction:.4g} by the spectrum")]
+
     def __str__(self) -> str:
         s = _known(self.second_moment)
         unbounded = any(c.quantity == "second_moment" and math.isinf(c.size) for c in self.corrections)
@@ -106,6 +112,7 @@ class EigenvalueStatistics:
             ("m_lambda", _known(self.mean)),
             ("s_lambda", f"at least {s}" if unbounded else s),
             ("lambda_max", str(self.largest)),
+            *self._predicted(),
             ("parameters", f"{self.parameters:.10g}"),
             ("theorem", self.theorem),
         ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from meanfield.records import table
 
+from ..compare import LARGEST, SHARP
 from ..comparison import HEADERS
 from ..paper import RateCurve, SharpnessCurve, TrainingMap
 
@@ -18,8 +19,10 @@ def figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
     rows = []
     for curve in curves:
         for point in curve.points:
-            _, *cells = point.comparison["lambda_max"].cells
-            rows.append((curve.name, curve.network.output_normalization, point.width, *cells))
+            for row in point.comparison.rows:
+                if row.quantity in (LARGEST, SHARP):
+                    output = curve.network.output_normalization + ("" if row.quantity == LARGEST else ", spectrum")
+                    rows.append((curve.name, output, point.width, *row.cells[1:]))
     return table(rows, ("network", "output", "M = T", *HEADERS[1:]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -315,10 +316,29 @@ def test_learning_rates() -> None:
     bounded = mf.eigenvalue_statistics(RELU.normalized(output="mean"), width=100, samples=100)
     rate = mf.learning_rate_bound(bounded)
     assert (rate.necessary, rate.safe) == (2 / bounded.largest.lower, 2 / bounded.largest.upper)
-    assert rate.value is None
-    assert rate.safe < rate.necessary
+    assert bounded.prediction is not None
+    assert rate.value == 2 / bounded.prediction
+    assert rate.safe < rate.value < rate.necessary
+    rough = mf.eigenvalue_statistics(RELU.normalized(output="mean"), width=100, samples=100, sharp=False)
+    assert mf.learning_rate_bound(rough) == mf.LearningRateBound(rate.necessary, rate.safe, None)
     unbounded = mf.EigenvalueStatistics(0.0, 0.0, 1.0, mf.Bounds(0.0, math.inf), None, "none")
     assert mf.learning_rate_bound(unbounded) == mf.LearningRateBound(necessary=math.inf, safe=0.0, value=None)
+
+
+def test_lambda_max_after_mean_subtraction_is_that_of_the_spectrum() -> None:
+    network = RELU.normalized(output="mean")
+    for samples in (300, 15000, 20):  # in both regimes
+        statistics = mf.eigenvalue_statistics(network, width=500, samples=samples)
+        assert statistics.prediction == mf.spectrum(network, width=500, samples=samples).largest
+        assert f"{statistics.prediction:.4g} by the spectrum" in str(statistics)
+        rough = mf.eigenvalue_statistics(network, width=500, samples=samples, sharp=False)
+        assert rough == replace(statistics, prediction=rough.prediction, corrections=rough.corrections)
+        assert (rough.prediction is None) == (rough.regime is mf.Regime.PROPORTIONAL)
+    few = mf.eigenvalue_statistics(network, width=500, samples=19)
+    assert few.prediction == few.largest.lower
+    for other in (network.normalized(hidden="layer"), replace(network, outputs=2)):
+        assert mf.eigenvalue_statistics(other, width=500, samples=300).prediction is None
+    assert mf.eigenvalue_statistics(network, width=500, samples=300, leading_order=True).prediction is None
 
 
 def test_bounds_contain_and_print() -> None:

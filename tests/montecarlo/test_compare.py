@@ -71,6 +71,22 @@ def test_mean_subtraction_at_width_800(network: mf.Network, measured: float, dev
     assert comparison.agrees
 
 
+def test_lambda_max_by_the_spectrum_agrees_where_its_bounds_only_contain() -> None:
+    network = RELU.normalized(output="mean")
+    ensemble = sharpness(network, width=200, members=20)
+    theory = mf.eigenvalue_statistics(network, width=200, samples=200)
+    row = mc.compare(theory, ensemble)["lambda_max (spectrum)"]
+    assert row.is_equality
+    assert row.agrees
+    assert 0.9 < row.ratio < 1.1
+    for factor in (0.7, 1.3):
+        assert theory.prediction is not None
+        wrong = replace(theory, prediction=factor * theory.prediction)
+        assert mc.compare(wrong, ensemble)["lambda_max (spectrum)"].verdict == "differs"
+    rough = mf.eigenvalue_statistics(network, width=200, samples=200, sharp=False)
+    assert [row.quantity for row in mc.compare(rough, ensemble).rows] == ["m_lambda", "s_lambda", "lambda_max"]
+
+
 def test_the_second_moment_of_mean_subtraction_is_a_lower_bound() -> None:
     """The leading order omits c0 >= 0; relu (2, 0), L = 3 has c0 rho/(alpha rho^2 (kappa_1 - kappa_2)^2 + ..) = 0.4."""
     centred = RELU.normalized(output="mean")

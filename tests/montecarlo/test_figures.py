@@ -161,7 +161,7 @@ def test_no_number_on_the_axis_of_widths_touches_the_next() -> None:
     plan = figure_2_plan(widths=_FULL_WIDTHS, learning_rates=[1e-3], samples=6, steps=1)
     sweep = LearningRateSweep((1e-3,), (0.1,), (None,), 1.0, mc.Threshold(20.0, 0.099, 0.101))
     theory = mf.eigenvalue_statistics(FIGURE_2, width=100, samples=100)
-    points = tuple(TrainingPoint(width, theory, 0.1, (sweep,)) for width in plan.widths)
+    points = tuple(TrainingPoint(width, theory, 0.1, 0.11, (sweep,)) for width in plan.widths)
     figure = figures.plot_figure_2([TrainingMap(network, 6, 1, points) for network in plan.networks])
     FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     for axes in figure.axes[:3]:
