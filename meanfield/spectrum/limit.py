@@ -26,7 +26,7 @@ from ..functions import Activation
 from ..gaussian import Array
 from ..network import Network
 from ..order_parameters import OrderParameters
-from ..quadrature import common_part
+from ..quadrature import CommonPart, common_part
 from .nodes import Nodes, nodes_of
 
 _RULES = (16, 24, 36, 54, 80)
@@ -104,7 +104,7 @@ def limit_model(network: Network, order: OrderParameters, widths: Sequence[int],
         forward = float(sensitivity.cross[l])
         layers.append(
             LimitLayer(
-                nodes=_few_nodes(phi, covariance, difference),
+                nodes=nodes_of(phi, few_nodes(phi, covariance, difference)),
                 spread=s_w[l] * forward,
                 forward=forward,
                 backward=(widths[l - 1] * float(activity[l - 1]) + 1) / widths[l],
@@ -120,21 +120,20 @@ def limit_model(network: Network, order: OrderParameters, widths: Sequence[int],
     return LimitModel(tuple(layers), float(sensitivity.cross[0]), float(own[0]), widths[0] / samples, constant, samples)
 
 
-def _few_nodes(phi: Activation, covariance: float, difference: float) -> Nodes:
-    """Return the averages at as few nodes as give the same products of averages as the fine rule."""
+def few_nodes(phi: Activation, covariance: float, difference: float) -> CommonPart:
+    """Return a rule with as few nodes z as give the same products of averages as the fine rule."""
     functions = (phi.value, phi.slope)
     fine = common_part(functions, covariance=covariance, difference=difference)
-    nodes = nodes_of(phi, fine)
-    expected = _products(nodes)
+    expected = _products(nodes_of(phi, fine))
     for number in _RULES:
         if number >= fine.z.size:
             break
         z, weights = np.polynomial.hermite_e.hermegauss(number)
         rule = common_part(functions, covariance=covariance, difference=difference, z=z)
-        few = nodes_of(phi, replace(rule, weights=weights / weights.sum()))
-        if np.all(np.abs(_products(few) - expected) <= _SAME * np.abs(expected).max()):
+        few = replace(rule, weights=weights / weights.sum())
+        if np.all(np.abs(_products(nodes_of(phi, few)) - expected) <= _SAME * np.abs(expected).max()):
             return few
-    return nodes
+    return fine
 
 
 def _products(nodes: Nodes) -> Array:

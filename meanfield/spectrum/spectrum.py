@@ -17,7 +17,9 @@ from ..network import HiddenNormalization, Network, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair, table
-from .extremes import count_at_mean, count_at_median, share_alone
+from .collective import collective_modes
+from .corrected import CorrectedCount
+from .extremes import count_at_mean, count_at_median
 from .limit import limit_model
 from .limit_density import LimitDensity
 from .validity import warnings_of
@@ -51,6 +53,18 @@ class Spectrum:
     def above(self, x: ArrayLike) -> float | NDArray[np.float64]:
         """Return the share of the eigenvalues above x > 0, to about 1e-12."""
         return self._at(x, self._limit.above)
+
+    @overload
+    def number_above(self, x: float) -> float: ...
+    @overload
+    def number_above(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
+    def number_above(self, x: ArrayLike) -> float | NDArray[np.float64]:
+        """Return how many of the C T eigenvalues lie above x > 0 on average at this width.
+
+        For one output those that collective modes move out of the density are counted where they are: of deep networks
+        one stands alone, though it has no share of a density. See ``docs/collective_modes.md``.
+        """
+        return self._at(x, self._count.above)
 
     def quantile(self, probability: float) -> float:
         """Return the place that has a share of the eigenvalues below it, which is between 0 and 1."""
@@ -96,14 +110,14 @@ class Spectrum:
     @cached_property
     def largest_median(self) -> float:
         """The median of lambda_max over networks, given that they differ as little as the model says."""
-        return self._limit.place(count_at_median(self._alone) / self._eigenvalues)
+        return self._count.place(count_at_median(self._alone))
 
     def kth_largest(self, k: int) -> float:
         """Return the mean of the k-th largest eigenvalue at this width, k = 1 .. T - 1."""
         k = require_integer("k", k, at_least=1)
         if k >= self._eigenvalues:
             raise ParameterError("k", f"below the number of eigenvalues, {self._eigenvalues}", k)
-        return self._limit.place(count_at_mean(k, self._alone) / self._eigenvalues)
+        return self._count.place(count_at_mean(k, self._alone))
 
     @property
     def c0(self) -> float:
@@ -134,11 +148,16 @@ class Spectrum:
         return self.network.outputs * self.samples
 
     @cached_property
+    def _count(self) -> CorrectedCount:
+        """The number of eigenvalues above x; with several outputs without the modes, which are not known for them."""
+        modes = collective_modes(self.network, self.order, width=self.width) if self.network.outputs == 1 else None
+        return CorrectedCount(self._limit, modes, self._eigenvalues)
+
+    @cached_property
     def _alone(self) -> float:
-        """The share of the eigenvalues at lambda_max that single hidden units make."""
+        """The share of the eigenvalues at lambda_max that single hidden units or collective modes make."""
         count = count_at_mean(1, 0.0)
-        x = np.array([self._limit.place(count / self._eigenvalues)])
-        return float(share_alone(self._eigenvalues * self._limit.supercritical(x), np.array([count]))[0])
+        return self._count.alone(self._count.place(count), count)
 
     def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
         places = np.asarray(x, dtype=np.float64)
@@ -206,7 +225,7 @@ def spectrum(
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, output_normalization="mean")
     >>> eigenvalues = mf.spectrum(network, width=1000, samples=1000)
     >>> round(eigenvalues.largest, 2), eigenvalues.edge  # measured: 8.48 +- 0.05
-    (8.43, inf)
+    (8.44, inf)
     >>> round(eigenvalues.density(2.0), 3), round(eigenvalues.above(2.0), 3)
     (0.273, 0.403)
     """
