@@ -25,6 +25,10 @@ from .limit_density import LimitDensity
 from .validity import warnings_of
 
 
+_FEW_ALONE = 1e-3
+"""Of the eigenvalues at lambda_max: fewer that stand alone move it by less than 1e-4."""
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """The eigenvalues of the Fisher information after mean subtraction, for T = M/rho: see :func:`spectrum`.
@@ -117,6 +121,8 @@ class Spectrum:
         k = require_integer("k", k, at_least=1)
         if k >= self._eigenvalues:
             raise ParameterError("k", f"below the number of eigenvalues, {self._eigenvalues}", k)
+        if k == 1 and self._alone < _FEW_ALONE:
+            return self._at_edge
         return self._count.place(count_at_mean(k, self._alone))
 
     @property
@@ -156,8 +162,12 @@ class Spectrum:
     @cached_property
     def _alone(self) -> float:
         """The share of the eigenvalues at lambda_max that single hidden units or collective modes make."""
-        count = count_at_mean(1, 0.0)
-        return self._count.alone(self._count.place(count), count)
+        return self._count.alone(self._at_edge, count_at_mean(1, 0.0))
+
+    @cached_property
+    def _at_edge(self) -> float:
+        """The mean of lambda_max, were the end of the density an edge."""
+        return self._count.place(count_at_mean(1, 0.0))
 
     def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
         places = np.asarray(x, dtype=np.float64)
