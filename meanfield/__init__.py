@@ -41,6 +41,7 @@ from .eigenvalues import (
 )
 from .errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired
 from .fim import Exchangeable, dual_block, kappas
+from .fluctuations import Fluctuations, KernelFluctuations, OrderParameter, fluctuations
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
 from .learning_rate import LearningRateBound, learning_rate_bound
@@ -87,15 +88,18 @@ __all__ = [
     "Estimate",
     "Exact",
     "Exchangeable",
+    "Fluctuations",
     "GaussHermite",
     "GaussianPair",
     "Gegenbauer",
     "HermiteSeries",
     "HiddenNormalization",
+    "KernelFluctuations",
     "LearningRateBound",
     "LearningRateMap",
     "Method",
     "Network",
+    "OrderParameter",
     "OrderParameters",
     "OutputNormalization",
     "Pair",
@@ -125,6 +129,7 @@ __all__ = [
     "elu",
     "erf",
     "expected_readout_scales",
+    "fluctuations",
     "from_sympy",
     "gelu",
     "hard_tanh",

@@ -1,0 +1,105 @@
+"""Fluctuations of the kernel K_ab = sum_l alpha_{l-1} qtilde^l_ab qhat^{l-1}_ab, of which F* is made."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..gaussian import Array
+from ..network import Network
+from ..order_parameters import OrderParameters
+from ..records import Pair
+from .bias import Shifts
+from .linear import ACTIVITY, SENSITIVITY, Covariances, Layer, pairs_of
+from .samples import INDEX, numbers_of
+
+_SAME, _CROSS = INDEX[0, 0], INDEX[0, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelFluctuations:
+    """Width x covariance of the entries of K at finite width, for every pattern of up to four samples.
+
+    For C outputs there is a kernel K^kk' of each two, with qtilde^{l,kk'}_ab, the overlap of the gradient of output k
+    at sample a with that of output k' at sample b; those of different outputs are zero in the mean.
+    """
+
+    same_output: Array
+    """Of two entries of K^kk, shape (10, 10)."""
+    two_outputs: Array
+    """Of an entry of K^kk and one of K^k'k', shape (10, 10)."""
+    mixed_output: Array
+    """Of two entries of K^kk', shape (4, 4, 4, 4): samples a, b of the first, c, d of the second."""
+    bias: Pair[float]
+    """Width x mean shift of K_tt and K_st."""
+
+    def covariance(self, first: Sequence[Hashable], second: Sequence[Hashable], *, outputs: int = 1) -> float:
+        """Return lim M Cov(K_ab, K_cd) for two pairs of labels, as "st" and "su".
+
+        Parameters
+        ----------
+        first, second : sequence of two labels
+            Equal labels are the same sample.
+        outputs : int
+            1: of the kernel of one output; 2: of those of two different outputs.
+        """
+        (a, b), (c, d) = numbers_of(first, second)
+        table = self.same_output if outputs == 1 else self.two_outputs
+        return float(table[INDEX[a, b], INDEX[c, d]])
+
+    def mixed(self, first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+        """Return lim M E K^kk'_ab K^kk'_cd for two different outputs; the order of the labels counts."""
+        (a, b), (c, d) = numbers_of(first, second)
+        return float(self.mixed_output[a, b, c, d])
+
+
+def kernel_fluctuations(
+    network: Network, order: OrderParameters, layers: list[Layer], covariances: Covariances, shifts: Shifts
+) -> KernelFluctuations:
+    """Return what deviations of qhat and qtilde do to the kernel, to first order, and to second order in its mean."""
+    alpha = np.array(network.width_ratios)
+    qhat, qtilde = (np.stack(pair, axis=1) for pair in (order.activity, order.backward))
+    to_sensitivity, to_activity = (
+        alpha[:, None] * np.stack([pairs_of(same, cross) for same, cross in values]) for values in (qhat, qtilde)
+    )
+    kinds = [ACTIVITY, SENSITIVITY]
+    weights = np.stack([to_activity, to_sensitivity])
+    joint = covariances.joint[kinds][:, :, :, kinds]
+    same_output = np.einsum("kla,klamnb,mnb->ab", weights, joint, weights, optimize=True)
+    one_output = joint[1, :, :, 1]
+    difference = np.einsum(
+        "la,lanb,nb->ab", to_sensitivity, one_output - covariances.between_outputs, to_sensitivity, optimize=True
+    )
+    product = np.array(
+        [
+            [covariances.joint[SENSITIVITY, l, pair, ACTIVITY, l, pair] for pair in (_SAME, _CROSS)]
+            for l in range(network.depth)
+        ]
+    )
+    bias = alpha @ (shifts.sensitivity * qhat + qtilde * shifts.activity + product)
+    return KernelFluctuations(
+        same_output=same_output,
+        two_outputs=same_output - difference,
+        mixed_output=_mixed(to_sensitivity, layers),
+        bias=Pair(float(bias[0]), float(bias[1])),
+    )
+
+
+def _mixed(to_sensitivity: Array, layers: list[Layer]) -> Array:
+    """Return width x covariance of K^kk'_ab and K^kk'_cd, k != k', shape (4, 4, 4, 4).
+
+    Gradients of two outputs that arrive at a layer are independent; what its units add to their overlaps by chance
+    has the covariance (1/alpha_m) E[phi'_a phi'_b phi'_c phi'_d] E[g_a g_c] E[g_b g_d].
+    """
+    total = np.zeros((4, 4, 4, 4))
+    effect = np.zeros(len(to_sensitivity[0]))
+    for here, layer in zip(to_sensitivity, layers, strict=False):
+        effect = here + effect  # of a unit of chance in qtilde^m, by itself and through the layers below
+        gradient = layer.gradient[INDEX]
+        products = layer.slope_products[INDEX][:, :, INDEX]
+        arriving = np.einsum("ac,bd->abcd", gradient, gradient)
+        total += np.einsum("ab,abcd,cd->abcd", effect[INDEX], products * arriving, effect[INDEX])
+        effect = layer.through * effect
+    return total
