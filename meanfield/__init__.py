@@ -33,11 +33,13 @@ from .eigenvalues import (
     Eigenspace,
     EigenvalueStatistics,
     Regime,
+    TopEigenvalues,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
     moment_bounds,
     sharpness_exponents,
+    top_eigenvalues,
 )
 from .errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired
 from .fim import Exchangeable, dual_block, kappas
@@ -116,6 +118,7 @@ __all__ = [
     "SphereAuto",
     "SphereMethod",
     "SpherePanels",
+    "TopEigenvalues",
     "Trapezoid",
     "__version__",
     "absolute",
@@ -155,4 +158,5 @@ __all__ = [
     "sine",
     "softplus",
     "tanh",
+    "top_eigenvalues",
 ]

@@ -20,6 +20,7 @@ from .export import table_rows, to_frame, to_xarray, write_table
 from .forward import Forward, forward
 from .last_layer import last_layer_gram
 from .network import FiniteNetwork, sample_inputs, sample_network
+from .order_parameter_sampler import OrderParameterDraws, sample_order_parameters
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
@@ -44,6 +45,7 @@ __all__ = [
     "Forward",
     "LastLayerExperiment",
     "LearningRateSweep",
+    "OrderParameterDraws",
     "OrderParameterExperiment",
     "PrecisionError",
     "Processes",
@@ -90,6 +92,7 @@ __all__ = [
     "run_ensembles",
     "sample_inputs",
     "sample_network",
+    "sample_order_parameters",
     "sweep_learning_rates",
     "table_rows",
     "to_frame",

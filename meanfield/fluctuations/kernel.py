@@ -13,6 +13,7 @@ from ..order_parameters import OrderParameters
 from ..records import Pair
 from .bias import Shifts
 from .linear import ACTIVITY, SENSITIVITY, Covariances, Layer, pairs_of
+from .moments import LayerMoments
 from .samples import INDEX, numbers_of
 
 _SAME, _CROSS = INDEX[0, 0], INDEX[0, 1]
@@ -34,6 +35,10 @@ class KernelFluctuations:
     """Of two entries of K^kk', shape (4, 4, 4, 4): samples a, b of the first, c, d of the second."""
     bias: Pair[float]
     """Width x mean shift of K_tt and K_st."""
+    skewness: float
+    """Width^2 x the cumulant of K^12_st, K^23_uv and K^31_wx: of three outputs, and six samples.
+
+    It bends the spectrum of K^kk' over the outputs, as that of a Wishart matrix is bent."""
 
     def covariance(self, first: Sequence[Hashable], second: Sequence[Hashable], *, outputs: int = 1) -> float:
         """Return lim M Cov(K_ab, K_cd) for two pairs of labels, as "st" and "su".
@@ -56,7 +61,12 @@ class KernelFluctuations:
 
 
 def kernel_fluctuations(
-    network: Network, order: OrderParameters, layers: list[Layer], covariances: Covariances, shifts: Shifts
+    network: Network,
+    order: OrderParameters,
+    moments: list[LayerMoments],
+    layers: list[Layer],
+    covariances: Covariances,
+    shifts: Shifts,
 ) -> KernelFluctuations:
     """Return what deviations of qhat and qtilde do to the kernel, to first order, and to second order in its mean."""
     alpha = np.array(network.width_ratios)
@@ -84,6 +94,7 @@ def kernel_fluctuations(
         two_outputs=same_output - difference,
         mixed_output=_mixed(to_sensitivity, layers),
         bias=Pair(float(bias[0]), float(bias[1])),
+        skewness=_skewness(network, to_sensitivity[:, _CROSS], moments, layers),
     )
 
 
@@ -102,4 +113,27 @@ def _mixed(to_sensitivity: Array, layers: list[Layer]) -> Array:
         arriving = np.einsum("ac,bd->abcd", gradient, gradient)
         total += np.einsum("ab,abcd,cd->abcd", effect[INDEX], products * arriving, effect[INDEX])
         effect = layer.through * effect
+    return total
+
+
+def _skewness(network: Network, to_sensitivity: Array, moments: list[LayerMoments], layers: list[Layer]) -> float:
+    """Return width^2 x the cumulant of the kernel of three outputs in a ring, between samples that all differ.
+
+    Overlaps Q^m of the gradients of the outputs are s_w^2 p^m Q^{m+1} + N^m, where N^m is what the units of layer m add
+    by chance. N^m has a cumulant of its own, as of a Wishart matrix, and the covariance of its entries 12 and 23
+    depends on Q^{m+1}_13, which has been added by the layers n > m.
+    """
+    total, effect = 0.0, 0.0
+    effects = []
+    for here, layer in zip(to_sensitivity, layers, strict=False):
+        effects.append(here + effect)
+        effect = float(layer.through[_CROSS]) * effects[-1]
+    above = 0.0  # Cov of Q^{m+1}_13 and of the kernel
+    for m in reversed(range(len(layers))):
+        gradient, through = float(layers[m].gradient[_CROSS]), float(layers[m].through[_CROSS])
+        ratio = network.width_ratios[m + 1]
+        fourth, sixth = (moments[m].expect(slope=range(power)) / ratio ** (power / 2 - 1) for power in (4, 6))
+        total += effects[m] ** 3 * sixth * gradient**3
+        total += 3 * effects[m] ** 2 * fourth * gradient * network.weight_variance[m + 1] * above
+        above = through * above + effects[m] * fourth * gradient**2
     return total

@@ -131,7 +131,7 @@ def fluctuations(
     >>> fluctuations.variance.activity.same, fluctuations.variance.sensitivity.same  # 5 l + 2 and 5 (L - l)
     (array([ 2.,  7., 12.]), array([10.,  5.,  0.]))
     >>> fluctuations.variance.sensitivity.cross.round(3)  # the first is M Var(qtilde^1_st) of figure S.1
-    array([2.606, 3.345, 0.   ])
+    array([2.606, 3.344, 0.   ])
     """
     random_inputs = require_boolean("random_inputs", random_inputs)
     if network.hidden_normalization is not HiddenNormalization.NONE:
@@ -158,7 +158,7 @@ def fluctuations(
         between=_record(joint.joint, (0, 0), (0, 1), (1, 1), (2, 3)),
         bias=_shift_record(network, shift, shift.sensitivity),
         bias_assuming_independence=_shift_record(network, shift, shift.sensitivity_assuming_independence),
-        kernel=kernel_fluctuations(network, order, layers, joint, shift),
+        kernel=kernel_fluctuations(network, order, moments, layers, joint, shift),
         covariances=joint,
     )
 
