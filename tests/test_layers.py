@@ -91,7 +91,7 @@ LAYERS = [
         "montecarlo.lock",
         "montecarlo.order_parameter_sampler",
     },
-    {"montecarlo.network", "montecarlo.normalize", "montecarlo.power_law"},
+    {"montecarlo.measured_fluctuations", "montecarlo.network", "montecarlo.normalize", "montecarlo.power_law"},
     {"montecarlo.database", "montecarlo.fingerprint"},
     {"montecarlo.store"},
     {"montecarlo.forward"},

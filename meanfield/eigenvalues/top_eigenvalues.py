@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -140,17 +140,15 @@ def top_eigenvalues(
             f"{network.output_normalization.value} normalisation",
             {"eigenvalue_statistics": "the theorem for them"},
         )
-    widths = network.widths(width)
-    rounded = replace(network, width_ratios=tuple(units / width for units in widths[:-1]))
-    fluctuation = fluctuations(rounded, inputs=inputs, random_inputs=random_inputs, method=method)
+    fluctuation = fluctuations(network, inputs=inputs, random_inputs=random_inputs, width=width, method=method)
     order, kernel, outputs = fluctuation.order, fluctuation.kernel, network.outputs
     require_possible(order, samples)
-    require_non_centred(rounded, order, theorem="Theorem 2.2", width=width, samples=samples)
+    require_non_centred(network, order, theorem="Theorem 2.2", width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples)
-    cross = float(np.array(rounded.width_ratios) @ (order.backward.cross * order.activity.cross))  # alpha kappa_2
+    gap = (block.uniform - block.contrast) / width  # alpha kappa_2, with the bias parameters
     shift = ((samples - 1) * kernel.bias.cross + kernel.bias.same) / samples
     spread = _spread_of_rows(kernel, samples) + (outputs - 1) * _spread_of_mixed_rows(kernel, samples)
-    repulsion = (samples - 1) * spread / (samples**3 * cross)
+    repulsion = (samples - 1) * spread / (samples**3 * gap)
     mean = block.uniform + shift + repulsion
     common = _variance_of_sum(kernel, samples, outputs=2)
     tau_squared = (_variance_of_sum(kernel, samples, outputs=1) - common) / 2

@@ -67,10 +67,16 @@ def kernel_fluctuations(
     layers: list[Layer],
     covariances: Covariances,
     shifts: Shifts,
+    width: int | None,
 ) -> KernelFluctuations:
-    """Return what deviations of qhat and qtilde do to the kernel, to first order, and to second order in its mean."""
+    """Return what deviations of qhat and qtilde do to the kernel, to first order, and to second order in its mean.
+
+    With a width its bias parameters are part of it, which see an activity of 1: qhat^{l-1} + 1/M_{l-1} for qhat^{l-1}.
+    """
     alpha = np.array(network.width_ratios)
     qhat, qtilde = (np.stack(pair, axis=1) for pair in (order.activity, order.backward))
+    if width is not None:
+        qhat = qhat + 1 / (alpha[:, None] * width)
     to_sensitivity, to_activity = (
         alpha[:, None] * np.stack([pairs_of(same, cross) for same, cross in values]) for values in (qhat, qtilde)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Fluctuations:
     bias_assuming_independence: OrderParameters
     """The same if the weights that carry gradients back were drawn afresh: not what networks do."""
     kernel: KernelFluctuations
-    """Of K_ab = sum_l alpha_{l-1} qtilde^l_ab qhat^{l-1}_ab."""
+    """Of K_ab = sum_l alpha_{l-1} qtilde^l_ab qhat^{l-1}_ab, with the bias parameters where a width was given."""
     covariances: Covariances
     """Of every order parameter with every other; :meth:`covariance` reads it."""
 
@@ -89,7 +89,12 @@ class Fluctuations:
 
 
 def fluctuations(
-    network: Network, *, inputs: Pair[float] = STANDARD_INPUTS, random_inputs: bool = True, method: Method = AUTO
+    network: Network,
+    *,
+    inputs: Pair[float] = STANDARD_INPUTS,
+    random_inputs: bool = True,
+    width: int | None = None,
+    method: Method = AUTO,
 ) -> Fluctuations:
     """Return width x covariance and width x bias of all order parameters, forward, backward and across.
 
@@ -105,6 +110,9 @@ def fluctuations(
         qhat^0: the mean square of an input and the overlap of two, 0 <= cross < same.
     random_inputs : bool
         Whether inputs are drawn, Gaussian with these mean overlaps, or given, with exactly these overlaps.
+    width : int, optional
+        M, for networks of this width: with rounded widths of the layers, and the bias parameters in ``kernel``. Without
+        it everything is the limit of large M.
     method : Method
         How to integrate the order parameters themselves.
 
@@ -140,6 +148,8 @@ def fluctuations(
             f"{network.hidden_normalization.value} normalisation",
             {"propagate": "the order parameters of infinite width"},
         )
+    if width is not None:
+        network = replace(network, width_ratios=tuple(units / width for units in network.widths(width)[:-1]))
     order = propagate(network, inputs=inputs, method=method)
     _require_different(order, inputs)
     moments = [
@@ -158,7 +168,7 @@ def fluctuations(
         between=_record(joint.joint, (0, 0), (0, 1), (1, 1), (2, 3)),
         bias=_shift_record(network, shift, shift.sensitivity),
         bias_assuming_independence=_shift_record(network, shift, shift.sensitivity_assuming_independence),
-        kernel=kernel_fluctuations(network, order, moments, layers, joint, shift),
+        kernel=kernel_fluctuations(network, order, moments, layers, joint, shift, width),
         covariances=joint,
     )
 
