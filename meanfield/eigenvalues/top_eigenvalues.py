@@ -131,7 +131,7 @@ def top_eigenvalues(
     >>> network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
     >>> top = mf.top_eigenvalues(network, width=200, samples=200)
     >>> round(top.mean / top.theorem_2_2, 3), round(top.relative_deviation, 3)
-    (1.04, 0.121)
+    (1.016, 0.067)
     """
     samples = require_integer("samples", samples, at_least=2)
     if network.output_normalization is not OutputNormalization.NONE:
