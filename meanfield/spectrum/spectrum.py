@@ -24,7 +24,6 @@ from .limit import limit_model
 from .limit_density import LimitDensity
 from .validity import warnings_of
 
-
 _FEW_ALONE = 1e-3
 """Of the eigenvalues at lambda_max: fewer that stand alone move it by less than 1e-4."""
 
