@@ -71,6 +71,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
+from .spectrum import DrawnLargest, EdgeError, drawn_largest
 
 __all__ = [
     "AUTO",
@@ -82,6 +83,8 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "DrawnLargest",
+    "EdgeError",
     "Eigenspace",
     "EigenvalueStatistics",
     "Estimate",
@@ -119,6 +122,7 @@ __all__ = [
     "batch_norm_parameters",
     "check_activation",
     "cosine",
+    "drawn_largest",
     "dual_block",
     "eigenspace",
     "eigenvalue_statistics",

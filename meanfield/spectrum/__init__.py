@@ -3,3 +3,8 @@
 Each unit's activity and gradient over the samples are, given the part z that the samples share, a linear part in what
 is the sample's own, and noise (``nodes``).
 """
+
+from .drawn_edge import Edge, EdgeError
+from .drawn_largest import DrawnLargest, drawn_largest
+
+__all__ = ["DrawnLargest", "Edge", "EdgeError", "drawn_largest"]
