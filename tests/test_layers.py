@@ -90,7 +90,7 @@ LAYERS = [
     {"montecarlo.forward"},
     {"montecarlo.propagate"},
     {"montecarlo.order_parameters", "montecarlo.dual", "montecarlo.last_layer", "montecarlo.training"},
-    {"montecarlo.q_form", "montecarlo.dual_operator", "montecarlo.problem"},
+    {"montecarlo.q_form", "montecarlo.dual_operator", "montecarlo.predict_largest", "montecarlo.problem"},
     {"montecarlo.dual_tiles"},
     {"montecarlo.eigenvalue_method"},
     {"montecarlo.spectrum"},
