@@ -23,7 +23,7 @@ from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
-from .predict_largest import predict_largest
+from .prediction import predict_largest
 from .processes import Processes
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix

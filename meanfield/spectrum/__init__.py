@@ -5,6 +5,6 @@ is the sample's own, and noise (``nodes``).
 """
 
 from .drawn_edge import Edge, EdgeError
-from .drawn_largest import DrawnLargest, drawn_largest
+from .drawn_ensemble import DrawnLargest, drawn_largest
 
 __all__ = ["DrawnLargest", "Edge", "EdgeError", "drawn_largest"]

@@ -96,16 +96,7 @@ class Cavity:
 
     def sweep(self, state: Field) -> Sweep:
         """Go through all layers up, for V and D, and down, for S, U and tot."""
-        matrices, u_inner = self._unpack(state)
-        g, s = matrices[0], [*matrices[1:], np.zeros_like(matrices[0])]
-        u: list[Any] = [0.0, *u_inner, 0.0]
-        a0 = self.model.forward + s[0]
-        v: list[Field] = [self._layers[0].drawn.down * _inverse(np.eye(len(g)) + g @ a0) @ g]
-        d: list[Any] = [0.0]
-        for l, layer in enumerate(self._layers[:-1], start=1):
-            answer = layer.answer(g, v[-1], u[l], s[l], d[-1])
-            v.append(answer.v_above)
-            d.append(answer.d_above)
+        g, s, u, v, d = self._up(state)
         total = np.zeros_like(g) + self.model.constant
         distance = math.inf
         for l in reversed(range(1, self._matrices)):
@@ -117,6 +108,25 @@ class Cavity:
         total += self.model.widths[0] / self.model.samples * a0 @ _inverse(np.eye(len(g)) + g @ a0)
         rest = np.concatenate([*(matrix.ravel() for matrix in s[:-1]), np.array(u[1:-1], dtype=state.dtype)])
         return Sweep(total, rest, distance)
+
+    def of_outputs(self, state: Field) -> Field:
+        """Return u_k' (F* - x)^-1 u_k/T for each output u_k without its mean, shape (C,): <zeta_k^2 E11_kk>."""
+        g, s, u, v, d = self._up(state)
+        return self._layers[-1].of_outputs(g, v[-1], u[-1], s[-1], d[-1])
+
+    def _up(self, state: Field) -> tuple[Field, list[Field], list[Any], list[Field], list[Any]]:
+        """Return g, S_0 .. S_{L-1} and U_0 .. U_{L-1} of a state, and V_1 .. V_{L-1} and D_1 .. D_{L-1} that follow."""
+        matrices, u_inner = self._unpack(state)
+        g, s = matrices[0], [*matrices[1:], np.zeros_like(matrices[0])]
+        u: list[Any] = [0.0, *u_inner, 0.0]
+        a0 = self.model.forward + s[0]
+        v: list[Field] = [self._layers[0].drawn.down * _inverse(np.eye(len(g)) + g @ a0) @ g]
+        d: list[Any] = [0.0]
+        for l, layer in enumerate(self._layers[:-1], start=1):
+            answer = layer.answer(g, v[-1], u[l], s[l], d[-1])
+            v.append(answer.v_above)
+            d.append(answer.d_above)
+        return g, s, u, v, d
 
     def _unpack(self, state: Field) -> tuple[Field, Field]:
         outputs = self.model.outputs
@@ -179,6 +189,19 @@ class _Layer:
             total=self.share * np.sum(s11 * p11 + s12 * cross + s22 * f2 + variance * f1 * excess, axis=0),
             distance=float(np.min(pole.real)),
         )
+
+    def of_outputs(self, g: Field, v: Field, u: Any, s: Field, d: Any) -> Field:
+        """Return <zeta_k^2 E11_kk>."""
+        bb, bc, cc, s11, s12, s22, variance, slope = self.averages
+        a, b = self.drawn.forward + s, self.drawn.backward + d
+        c11, x, y = bb * v + s11 * g, bc * v + s12 * g, cc * v + s22 * g
+        j = _inverse(np.eye(len(g)) + c11 @ a)
+        c0 = variance * np.trace(g @ self.drawn.excess) + u * slope
+        quad = np.sum((self.zeta @ (y - x @ a @ j @ x)) * self.zeta, axis=-1) + c0[..., 0]
+        own = np.diagonal(j @ c11, axis1=-2, axis2=-1)[:, None, :]
+        through_delta = (self.zeta @ (j @ x).swapaxes(-1, -2)) ** 2 * (b / (1 + b * quad))[..., None]
+        result: Field = np.sum(self.weights[..., None] * self.zeta**2 * (own - through_delta), axis=(0, 1))
+        return result
 
 
 def _binned(layer: DrawnLayer, most: int, samples: int, below: int, here: int, above: int) -> _Layer:

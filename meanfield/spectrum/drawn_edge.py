@@ -56,6 +56,8 @@ class Edge:
     """C T."""
     trace: float
     """t = tr g/C at the edge, negative."""
+    removed: float = 0.0
+    """What lambda_max loses, in the mean, where its eigenvectors are made orthogonal to the outputs."""
 
     @property
     def scale(self) -> float:
@@ -65,7 +67,7 @@ class Edge:
     @property
     def largest(self) -> float:
         """The mean of the largest eigenvalue, given the nodes."""
-        return self.position + _TRACY_WIDOM_MEAN * self.scale
+        return self.position - self.removed + _TRACY_WIDOM_MEAN * self.scale
 
     @property
     def largest_sd(self) -> float:
@@ -102,8 +104,16 @@ class _Point:
         return self.slope * step - slack <= lost <= near.slope * step + slack
 
 
-def edge_of(cavity: Cavity) -> Edge:
+def edge_of(cavity: Cavity, *, orthogonal_to_outputs: bool = False) -> Edge:
     """Return the right edge of the spectrum.
+
+    Parameters
+    ----------
+    cavity : Cavity
+    orthogonal_to_outputs : bool
+        Whether the dual Fisher information of each output is projected orthogonal to that output, as by batch
+        normalisation. A unit vector v removes (d/dt)(v' (F* - x)^-1 v)/(C T |v' (F* - x)^-1 v|) from lambda_max:
+        between the first and the second eigenvalue there is an x where v' (F* - x)^-1 v = 0.
 
     Returns
     -------
@@ -120,7 +130,7 @@ def edge_of(cavity: Cavity) -> Edge:
     far = 0.0  # 1/t that lies beyond the edge
     for _ in range(60):
         if abs(near.q - 1) < _AT_EDGE and partner is not None:
-            return _minimum(curve, near, cavity.model.outputs * cavity.model.samples, _rate(near, partner))
+            return _minimum(curve, near, _rate(near, partner), orthogonal_to_outputs)
         tau = _next(near, partner, far)
         point = curve.at(1 / tau, near)
         if point is None or not point.continues(near):
@@ -153,32 +163,38 @@ def _next(near: _Point, partner: _Point | None, far: float) -> float:
     return tau
 
 
-def _minimum(curve: _Curve, point: _Point, eigenvalues: int, rate: float) -> Edge:
+def _minimum(curve: _Curve, point: _Point, rate: float, orthogonal_to_outputs: bool) -> Edge:
     """Return the edge next to a point: with h = t^2 dx/dt = 1 - q^-2, x'' = h'/t^2 = -2 (dq/d(1/t))/t^4 there."""
     aside = curve.at(1 / (point.tau + _ASIDE / rate), point)
     if aside is None or not point.continues(aside):
         raise EdgeError(f"x(t) has no smooth minimum at x = {point.x:.6g}")
     curvature = -2 * _rate(point, aside) / point.t**4
-    return Edge(point.x - point.slope**2 / (2 * curvature), curvature, eigenvalues, point.t)
+    position = point.x - point.slope**2 / (2 * curvature)
+    eigenvalues = curve.cavity.model.outputs * curve.cavity.model.samples
+    removed = 0.0
+    if orthogonal_to_outputs:
+        along = curve.cavity.of_outputs(point.state + 1j * _DERIVATIVE * point.tangent)
+        removed = float(np.sum(along.imag / _DERIVATIVE / np.abs(along.real))) / eigenvalues
+    return Edge(position, curvature, eigenvalues, point.t, removed)
 
 
 class _Curve:
     """The solutions of the cavity equations, along t."""
 
     def __init__(self, cavity: Cavity) -> None:
-        self._cavity = cavity
+        self.cavity = cavity
         self._unit = np.eye(cavity.model.outputs)
         self._scale = np.ones(cavity.start().size + 1)
 
     def start(self) -> _Point:
         """Return a point on the far right, to which iterations from zero rise."""
-        zero = self._cavity.start()
-        mean = float(np.trace(self._cavity.sweep(zero).total)) / len(self._unit)
+        zero = self.cavity.start()
+        mean = float(np.trace(self.cavity.sweep(zero).total)) / len(self._unit)
         x = 4 * mean
         for _ in range(60):
             state = self._iterate(zero, x)
             if state is not None:
-                self._scale = np.append(self._cavity.sizes(state), x)
+                self._scale = np.append(self.cavity.sizes(state), x)
                 point = self._correct(state, x, self._trace(state))
                 if point is not None and point.slope > 0:
                     return point
@@ -197,20 +213,20 @@ class _Curve:
             new = self._map(state, x)
             if new is None:
                 return None
-            if np.all(np.abs(new - state) <= 1e-6 * self._cavity.sizes(new)):
+            if np.all(np.abs(new - state) <= 1e-6 * self.cavity.sizes(new)):
                 return new
             state = new
         return None
 
     def _map(self, state: Array, x: float) -> Array | None:
         """Return the state after one sweep, or None beyond a pole."""
-        sweep = self._cavity.sweep(state)
+        sweep = self.cavity.sweep(state)
         if not (sweep.distance > 0 and np.isfinite(sweep.rest).all()):
             return None
         g = np.linalg.inv(sweep.total - x * self._unit)
         if np.max(np.linalg.eigvalsh(g)) >= 0:
             return None
-        return self._cavity.with_g(g, sweep.rest).astype(np.float64, copy=False)
+        return self.cavity.with_g(g, sweep.rest).astype(np.float64, copy=False)
 
     def _correct(self, state: Array, x: float, t: float) -> _Point | None:
         """Solve for state and x at given t by Newton's method."""
@@ -236,9 +252,9 @@ class _Curve:
 
         def along(direction: Array) -> Array:
             moved = state + 1j * _DERIVATIVE * direction[:-1]
-            sweep = self._cavity.sweep(moved)
+            sweep = self.cavity.sweep(moved)
             g = np.linalg.inv(sweep.total - (x + 1j * _DERIVATIVE * direction[-1]) * self._unit)
-            mapped = self._cavity.with_g(g, sweep.rest).imag / _DERIVATIVE
+            mapped = self.cavity.with_g(g, sweep.rest).imag / _DERIVATIVE
             return np.append(direction[:-1] - mapped, self._trace(direction[:-1]))
 
         return along
@@ -254,4 +270,4 @@ class _Curve:
         return scale * solution if info == 0 else None
 
     def _trace(self, state: Array) -> float:
-        return float(np.trace(self._cavity.g(state))) / len(self._unit)
+        return float(np.trace(self.cavity.g(state))) / len(self._unit)

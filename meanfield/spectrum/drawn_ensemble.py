@@ -149,7 +149,7 @@ def drawn_largest(
         model = model_of(network, widths, samples, Drawn(rng, network, widths))
         sigma2 = drawn_output_variances(model, rng)
         try:
-            edges.append(edge_of(Cavity(normalized(model, network, sigma2))))
+            edges.append(edge_with_outputs(model, network.output_normalization, sigma2))
         except EdgeError as error:
             failures.append(str(error))
         else:
@@ -159,11 +159,11 @@ def drawn_largest(
     return DrawnLargest(tuple(edges), np.array(variances), tuple(failures))
 
 
-def normalized(model: DrawnModel, network: Network, variances: Array) -> DrawnModel:
-    """Return the model with each output divided by its standard deviation, if they are batch-normalised."""
-    if network.output_normalization is OutputNormalization.BATCH:
-        return model.rescaled(variances**-0.5)
-    return model
+def edge_with_outputs(model: DrawnModel, normalization: OutputNormalization, variances: Array) -> Edge:
+    """Return the edge of the spectrum where batch-normalised outputs have these variances."""
+    if normalization is OutputNormalization.BATCH:
+        return edge_of(Cavity(model.rescaled(variances**-0.5)), orthogonal_to_outputs=True)
+    return edge_of(Cavity(model))
 
 
 def require_drawable(network: Network, width: int, samples: int) -> Sequence[int]:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield import OutputNormalization, ParameterError
+from meanfield import ParameterError
 from meanfield.errors import require_instance, require_integer
 from meanfield.spectrum.drawn import model_of
-from meanfield.spectrum.drawn_cavity import Cavity
-from meanfield.spectrum.drawn_edge import Edge, edge_of
-from meanfield.spectrum.drawn_largest import require_drawable
+from meanfield.spectrum.drawn_edge import Edge
+from meanfield.spectrum.drawn_ensemble import edge_with_outputs, require_drawable
 
 from .network import FiniteNetwork
 from .propagate import Sweep
@@ -103,7 +102,5 @@ def predict_largest(network: FiniteNetwork | Sweep, *, samples: int | None = Non
     )
     require_drawable(own, 1, samples)
     model = model_of(own, widths, samples, _Realised(finite))
-    if own.output_normalization is OutputNormalization.BATCH:
-        expected = np.diagonal(model.covariance) * (1 - 1 / samples)
-        model = model.rescaled((expected if sweep is None else sweep.u[-1].var(axis=0)) ** -0.5)
-    return edge_of(Cavity(model))
+    variances = np.diagonal(model.covariance) * (1 - 1 / samples) if sweep is None else sweep.u[-1].var(axis=0)
+    return edge_with_outputs(model, own.output_normalization, variances)
