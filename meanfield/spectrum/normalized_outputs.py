@@ -10,8 +10,9 @@ those with large zeta_j; so that, with D = E sigma^2 and cv^2 = Var(sigma^2)/D^2
     E lambda_max = (E lambda_max(mean)/D) (1 + (1 - k) cv^2),
     k = Cov(lambda_max(mean), sigma^2)/(E lambda_max(mean) D cv^2).
 
-The noise of T samples, 2/T of cv^2, does not take part in k to leading order: samples that are larger in the direction
-of u alone, one of M, move lambda_max by O(1/M) of what they move sigma^2 by.
+k is a property of the network, which the draws give. The noise of T samples, 2/T of cv^2, does not take part in it to
+leading order: samples that are larger in the direction of u alone, one of M, move lambda_max by O(1/M) of what they move
+sigma^2 by. The projection takes O(1/T) of lambda_max (``edge_of``).
 """
 
 from __future__ import annotations
