@@ -11,8 +11,8 @@ those with large zeta_j; so that, with D = E sigma^2 and cv^2 = Var(sigma^2)/D^2
     k = Cov(lambda_max(mean), sigma^2)/(E lambda_max(mean) D cv^2).
 
 k is a property of the network, which the draws give. The noise of T samples, 2/T of cv^2, does not take part in it to
-leading order: samples that are larger in the direction of u alone, one of M, move lambda_max by O(1/M) of what they move
-sigma^2 by. The projection takes O(1/T) of lambda_max (``edge_of``).
+leading order: samples that are larger in the direction of u alone, one of M, move lambda_max by O(1/M) of what they
+move sigma^2 by. The projection takes O(1/T) of lambda_max (``edge_of``).
 """
 
 from __future__ import annotations
@@ -25,6 +25,6 @@ from .drawn import DrawnModel
 
 def drawn_output_variances(model: DrawnModel, rng: np.random.Generator) -> Array:
     """Draw sigma_k^2 of the outputs over T samples, shape (C,): the diagonal of a Wishart matrix over T."""
-    factor = np.linalg.cholesky(model.covariance)
-    own = rng.standard_normal((model.samples - 1, model.outputs)) @ factor.T
+    values, vectors = np.linalg.eigh(model.covariance)  # of any rank
+    own = rng.standard_normal((model.samples - 1, model.outputs)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     return np.asarray(np.sum(own**2, axis=0) / model.samples)

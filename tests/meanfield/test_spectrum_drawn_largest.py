@@ -105,6 +105,15 @@ def test_batch_normalisation_of_one_output_divides_by_its_variance() -> None:
     assert none.values.tolist() == mean.values.tolist()
 
 
+def test_small_and_centred_networks_have_an_edge() -> None:
+    many_outputs = mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0, bias_variance=0.1, outputs=6)
+    centred = mf.Network.uniform(mf.tanh, depth=4, weight_variance=2.0)
+    for network, width in ((many_outputs, 4), (centred, 60), (centred.normalized(output="batch"), 60)):
+        record = mf.drawn_largest(network, width=width, samples=50, draws=3)
+        assert record.draws == 3
+        assert 0 < record.mean < math.inf
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(mf.AssumptionError, match="hidden layers without normalisation"):
         mf.drawn_largest(RELU.normalized(hidden="batch"), width=50, samples=50)
