@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..errors import QuadratureError
 from ..gaussian import Array
 from .collective import CollectiveModes
-from .extremes import share_alone
+from .extremes import count_at_mean, count_at_median, share_alone
 from .limit_density import LimitDensity
 from .limit_solver import solve
 
@@ -44,14 +45,6 @@ class CorrectedCount:
         above: Array = self.eigenvalues * share + self.modes.moved(states)
         return above
 
-    def alone(self, x: float, count: float) -> float:
-        """Return the share of the eigenvalues above x, count of them, that single units and modes make."""
-        states = solve(self.limit.cavity, np.array([x]))
-        alone = self.eigenvalues * self.limit.cavity.supercritical(states)
-        if self.modes is not None:
-            alone = alone + self.modes.moved(states).clip(0.0)
-        return float(share_alone(alone, np.array([count]))[0])
-
     def place(self, count: float) -> float:
         """Return the largest x with N(x) = count, to 1e-5 of itself where an eigenvalue stands alone, else to 1e-8."""
         if self.modes is None:
@@ -62,6 +55,28 @@ class CorrectedCount:
             points = [low, *zip(x, self._logarithm(x, count), strict=True), high]
             low, high = [pair for pair in pairwise(points) if pair[0][1] > 0 >= pair[1][1]][-1]
         return float(low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1]))
+
+    def place_of_mean(self, k: int) -> float:
+        """Return the mean of the k-th largest eigenvalue."""
+        return self.place(count_at_mean(k, self.alone))
+
+    def place_of_median(self) -> float:
+        """Return the median of the largest eigenvalue."""
+        return self.place(count_at_median(self.alone))
+
+    @cached_property
+    def alone(self) -> float:
+        """The share of the eigenvalues at lambda_max that single hidden units and modes make."""
+        count = count_at_mean(1, 0.0)
+        return self._alone(self.place(count), count)
+
+    def _alone(self, x: float, count: float) -> float:
+        """Return the share of the eigenvalues above x, count of them, that single units and modes make."""
+        states = solve(self.limit.cavity, np.array([x]))
+        alone = self.eigenvalues * self.limit.cavity.supercritical(states)
+        if self.modes is not None:
+            alone = alone + self.modes.moved(states).clip(0.0)
+        return float(share_alone(alone, np.array([count]))[0])
 
     def _bracket(self, count: float) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return two x beside the place, each with log(N/count): above 0, and not."""

@@ -19,7 +19,6 @@ from ..quadrature import AUTO, Method
 from ..records import Pair, table
 from .collective import collective_modes
 from .corrected import CorrectedCount
-from .extremes import count_at_mean, count_at_median
 from .limit import limit_model
 from .limit_density import LimitDensity
 from .validity import warnings_of
@@ -110,14 +109,14 @@ class Spectrum:
     @cached_property
     def largest_median(self) -> float:
         """The median of lambda_max over networks, given that they differ as little as the model says."""
-        return self._count.place(count_at_median(self._alone))
+        return self._count.place_of_median()
 
     def kth_largest(self, k: int) -> float:
         """Return the mean of the k-th largest eigenvalue at this width, k = 1 .. T - 1."""
         k = require_integer("k", k, at_least=1)
         if k >= self._eigenvalues:
             raise ParameterError("k", f"below the number of eigenvalues, {self._eigenvalues}", k)
-        return self._count.place(count_at_mean(k, self._alone))
+        return self._count.place_of_mean(k)
 
     @property
     def c0(self) -> float:
@@ -152,12 +151,6 @@ class Spectrum:
         """The number of eigenvalues above x; with several outputs without the modes, which are not known for them."""
         modes = collective_modes(self.network, self.order, width=self.width) if self.network.outputs == 1 else None
         return CorrectedCount(self._limit, modes, self._eigenvalues)
-
-    @cached_property
-    def _alone(self) -> float:
-        """The share of the eigenvalues at lambda_max that single hidden units or collective modes make."""
-        count = count_at_mean(1, 0.0)
-        return self._count.alone(self._count.place(count), count)
 
     def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
         places = np.asarray(x, dtype=np.float64)
