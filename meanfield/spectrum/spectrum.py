@@ -23,6 +23,12 @@ from .limit import limit_model
 from .limit_density import LimitDensity
 from .validity import warnings_of
 
+_MOVED = 0.01
+"""By collective modes, relative: what is worth a word where they are left out."""
+
+_STANDS_ALONE = 0.1
+"""By collective modes: further than units with large gradients are spread."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -136,7 +142,8 @@ class Spectrum:
     @cached_property
     def validity(self) -> tuple[str, ...]:
         """What stands against these figures for this network and these sizes; empty where the theory holds."""
-        return warnings_of(self.network, self.order, self.width, self.samples)
+        found = warnings_of(self.network, self.order, self.width, self.samples)
+        return (*found, *self._warnings_of_modes())
 
     @property
     def _rho(self) -> float:
@@ -151,6 +158,25 @@ class Spectrum:
         """The number of eigenvalues above x; with several outputs without the modes, which are not known for them."""
         modes = collective_modes(self.network, self.order, width=self.width) if self.network.outputs == 1 else None
         return CorrectedCount(self._limit, modes, self._eigenvalues)
+
+    def _warnings_of_modes(self) -> tuple[str, ...]:
+        """Return what is to be said where collective modes move lambda_max."""
+        several = self.network.outputs > 1
+        with_modes, without = (
+            CorrectedCount(self._limit, modes, self.samples).place(0.5)
+            for modes in (collective_modes(self.network, self.order, width=self.width), None)
+        )
+        moved = with_modes / without - 1
+        if several and abs(moved) > _MOVED:
+            return (
+                f"collective modes, which move lambda_max by {moved:+.0%} for one output, are left out for several",
+            )
+        if moved > _STANDS_ALONE:
+            return (
+                f"a collective mode moves lambda_max by {moved:+.0%}: it scatters from network to network by far more "
+                "than others, and the next eigenvalues may be higher by some percent",
+            )
+        return ()
 
     def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
         places = np.asarray(x, dtype=np.float64)
