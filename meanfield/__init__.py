@@ -33,14 +33,17 @@ from .eigenvalues import (
     Eigenspace,
     EigenvalueStatistics,
     Regime,
+    TopEigenvalues,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
     moment_bounds,
     sharpness_exponents,
+    top_eigenvalues,
 )
 from .errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired
 from .fim import Exchangeable, dual_block, kappas
+from .fluctuations import Fluctuations, KernelFluctuations, OrderParameter, fluctuations
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
 from .learning_rate import LearningRateBound, learning_rate_bound
@@ -91,15 +94,18 @@ __all__ = [
     "Exact",
     "Exchangeable",
     "FixedPoint",
+    "Fluctuations",
     "GaussHermite",
     "GaussianPair",
     "Gegenbauer",
     "HermiteSeries",
     "HiddenNormalization",
+    "KernelFluctuations",
     "LearningRateBound",
     "LearningRateMap",
     "Method",
     "Network",
+    "OrderParameter",
     "OrderParameters",
     "OutputNormalization",
     "Pair",
@@ -117,6 +123,7 @@ __all__ = [
     "SphereAuto",
     "SphereMethod",
     "SpherePanels",
+    "TopEigenvalues",
     "Trapezoid",
     "__version__",
     "absolute",
@@ -133,6 +140,7 @@ __all__ = [
     "erf",
     "expected_readout_scales",
     "fixed_point",
+    "fluctuations",
     "from_sympy",
     "gelu",
     "hard_tanh",
@@ -159,4 +167,5 @@ __all__ = [
     "softplus",
     "spectrum",
     "tanh",
+    "top_eigenvalues",
 ]

@@ -19,7 +19,9 @@ from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerEx
 from .export import table_rows, to_frame, to_xarray, write_table
 from .forward import Forward, forward
 from .last_layer import last_layer_gram
+from .measured_fluctuations import MeasuredFluctuations, measure_fluctuations
 from .network import FiniteNetwork, sample_inputs, sample_network
+from .order_parameter_sampler import OrderParameterDraws, sample_order_parameters
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
@@ -44,6 +46,8 @@ __all__ = [
     "Forward",
     "LastLayerExperiment",
     "LearningRateSweep",
+    "MeasuredFluctuations",
+    "OrderParameterDraws",
     "OrderParameterExperiment",
     "PrecisionError",
     "Processes",
@@ -74,6 +78,7 @@ __all__ = [
     "measure_deviations",
     "measure_eigenspace",
     "measure_eigenvalues",
+    "measure_fluctuations",
     "measure_largest",
     "measure_last_layer",
     "measure_order_parameters",
@@ -90,6 +95,7 @@ __all__ = [
     "run_ensembles",
     "sample_inputs",
     "sample_network",
+    "sample_order_parameters",
     "sweep_learning_rates",
     "table_rows",
     "to_frame",

@@ -93,18 +93,17 @@ def draw_rate(axes: Axes, fit: RateFit, *, name: str, color: str, marker: str) -
 
 
 def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
-    """Draw figure S.1: the standard deviation of qtilde^1_M,st about the theory against the width."""
+    """Draw figure S.1: the standard deviation of qtilde^1_M,st about its limit against the width, and its theory."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
-    fits = [curve.rates["qtilde^1_st"] for curve in curves]
-    for curve, fit, color, marker in zip(curves, fits, (_BLACK, _BLUE), "os", strict=True):
-        draw_rate(axes, fit, name=curve.name, color=color, marker=marker)
-    ends = np.array(fits[0].widths)[[0, -1]]
-    guide = 0.8 * min(fit.line[0] for fit in fits) * np.sqrt(ends[0] / ends)
-    axes.plot(ends, guide, "--", color=_RED, label="slope \N{MINUS SIGN}1/2, to guide the eye")
+    for curve, color, marker in zip(curves, (_BLACK, _BLUE), "os", strict=True):
+        draw_rate(axes, curve.fit, name=curve.name, color=color, marker=marker)
+    for curve, style in zip(curves, ("--", ":"), strict=True):
+        label = f"theory, {curve.name}: {curve.variance**0.5:.4g}" + r"$\,M^{-1/2}$"
+        axes.plot(curve.fit.widths, curve.line, style, color=_RED, linewidth=2, zorder=3, label=label)
     axes.set(xscale="log", yscale="log", xlabel="width $M$")
     axes.set_ylabel(r"standard deviation of $\tilde{q}^1_{M,st}$ about $\tilde{q}^1_{st}$")
-    _mark_widths(axes, fits[0].widths)
+    _mark_widths(axes, curves[0].fit.widths)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -115,7 +114,7 @@ def plot_figure_s1(curves: Sequence[RateCurve]) -> Figure:
     axes.set_title(
         f"$L = {network.depth}$, $C = {network.outputs}$, $T = {rates.samples}$; "
         f"{rates.members} networks at each width\n"
-        r"bars: standard error; lines: fits; in brackets: $\sigma_w^2$, $\sigma_b^2$",
+        r"bars: standard error; thin lines: fits; in brackets: $\sigma_w^2$, $\sigma_b^2$",
         fontsize="small",
     )
     return figure

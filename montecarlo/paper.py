@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+
+import numpy as np
 
 from meanfield import (
     EigenvalueStatistics,
     Network,
     OutputNormalization,
     eigenvalue_statistics,
+    fluctuations,
     learning_rate_bound,
     relu,
     spectrum,
@@ -22,6 +26,7 @@ from .compare import compare
 from .comparison import Comparison
 from .ensemble import Ensemble, run_ensembles
 from .experiments import EigenvalueExperiment
+from .power_law import RateFit
 from .rates import Rates, measure_rates, spawn_seeds
 from .store import Store
 from .sweeps import LearningRateSweep, SweepPlan, sweep_learning_rates
@@ -120,12 +125,43 @@ FIGURE_S1_SAMPLES = 100
 """T, how many samples each network of figure S.1 is given."""
 
 
+FIGURE_S1_QUANTITY = "qtilde^1_st"
+"""What figure S.1 shows: the overlap of the gradients of two samples in the first layer."""
+
+
 @dataclass(frozen=True)
 class RateCurve:
     """How the order parameters of one network approach the theory."""
 
     name: str
     rates: Rates
+    variance: float
+    """M Var(qtilde^1_st) by the theory of fluctuations."""
+    line: tuple[float, ...]
+    """The standard deviation that this gives at the widths, sqrt(variance/M): no constant is fitted."""
+    ratio: float
+    """Measured over theory: the geometric mean over the widths."""
+    ratio_error: float
+    """Standard error of it, from the members."""
+
+    @property
+    def fit(self) -> RateFit:
+        """Of qtilde^1_st."""
+        return self.rates[FIGURE_S1_QUANTITY]
+
+
+def rate_curve(name: str, rates: Rates) -> RateCurve:
+    """Compare measured deviations of qtilde^1_st with the theory, constant and slope.
+
+    Equations: (S.5), figure S.1
+    """
+    fit, variance = rates[FIGURE_S1_QUANTITY], float(fluctuations(rates.network).variance.backward.cross[0])
+    line = tuple(math.sqrt(variance / width) for width in fit.widths)
+    ratios = np.array(fit.deviations) / line
+    relative = np.array(fit.standard_errors) / fit.deviations
+    ratio = float(np.exp(np.log(ratios).mean()))
+    error = ratio * math.sqrt(float(np.sum(relative**2))) / relative.size
+    return RateCurve(name, rates, variance, line, ratio, error)
 
 
 def figure_s1(
@@ -139,7 +175,8 @@ def figure_s1(
 ) -> tuple[RateCurve, ...]:
     """Measure how the standard deviation of qtilde^1_M,st falls with the width, and that of every order parameter.
 
-    It is taken about the theory qtilde^1_st, over networks and over all pairs of T = 100 samples.
+    It is taken about its limit qtilde^1_st, over networks and over all pairs of T = 100 samples. The theory of
+    ``meanfield.fluctuations`` gives its constant as well as its slope.
 
     Parameters
     ----------
@@ -160,7 +197,7 @@ def figure_s1(
     """
     seeds = spawn_seeds(seed, len(FIGURE_S1))
     return tuple(
-        RateCurve(
+        rate_curve(
             name,
             measure_rates(
                 network,

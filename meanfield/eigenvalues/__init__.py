@@ -9,6 +9,7 @@ from .last_layer import last_layer_statistics
 from .mean_subtraction import sharpness_exponents
 from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds
 from .statistics import eigenvalue_statistics
+from .top_eigenvalues import TopEigenvalues, top_eigenvalues
 
 __all__ = [
     "Bounds",
@@ -16,9 +17,11 @@ __all__ = [
     "Eigenspace",
     "EigenvalueStatistics",
     "Regime",
+    "TopEigenvalues",
     "eigenspace",
     "eigenvalue_statistics",
     "last_layer_statistics",
     "moment_bounds",
     "sharpness_exponents",
+    "top_eigenvalues",
 ]

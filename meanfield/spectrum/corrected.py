@@ -33,6 +33,9 @@ _NARROW = 1e-4
 """Of a bracket, relative, in which log N is linear."""
 
 
+_FEW_ALONE = 1e-3
+"""Of the eigenvalues at lambda_max: fewer that stand alone move it by less than 1e-4."""
+
 Point = tuple[float, float]
 
 
@@ -66,6 +69,8 @@ class CorrectedCount:
 
     def place_of_mean(self, k: int) -> float:
         """Return the mean of the k-th largest eigenvalue."""
+        if k == 1 and self.alone < _FEW_ALONE:
+            return self._at_edge
         return self.place(count_at_mean(k, self.alone))
 
     def place_of_median(self) -> float:
@@ -75,8 +80,12 @@ class CorrectedCount:
     @cached_property
     def alone(self) -> float:
         """The share of the eigenvalues at lambda_max that single hidden units and modes make."""
-        count = count_at_mean(1, 0.0)
-        return self._alone(self.place(count), count)
+        return self._alone(self._at_edge, count_at_mean(1, 0.0))
+
+    @cached_property
+    def _at_edge(self) -> float:
+        """The mean of the largest, were the end of the density an edge."""
+        return self.place(count_at_mean(1, 0.0))
 
     def _alone(self, x: float, count: float) -> float:
         """Return the share of the eigenvalues above x, count of them, that single units and modes make."""

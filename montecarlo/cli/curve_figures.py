@@ -59,8 +59,9 @@ def figure_1_command(full: bool, widths: str | None, members: int | None, option
 def figure_s1_command(full: bool, widths: str | None, members: int, options: FigureOptions) -> None:
     """Figure S.1: the standard deviation of the backward overlap qtilde^1_st against the width.
 
-    T = 100, L = 3, alpha_l = C = 1; relu with variances (2, 0) and tanh with (3, 0.64); about the theory, over 100
-    networks and all pairs of samples. The data has the other order parameters as well, as `montecarlo rates` has.
+    T = 100, L = 3, alpha_l = C = 1; relu with variances (2, 0) and tanh with (3, 0.64); about its limit, over 100
+    networks and all pairs of samples. The line is that of mf.fluctuations, sqrt(M Var)/sqrt(M). The data has the other
+    order parameters as well, as `montecarlo rates` has.
 
     \b
     Examples:

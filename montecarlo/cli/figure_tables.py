@@ -11,7 +11,7 @@ from meanfield.records import table
 
 from ..compare import LARGEST, SHARP
 from ..comparison import HEADERS
-from ..paper import RateCurve, SharpnessCurve, TrainingMap
+from ..paper import FIGURE_S1_QUANTITY, RateCurve, SharpnessCurve, TrainingMap
 
 
 def figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
@@ -27,8 +27,24 @@ def figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
 
 
 def figure_s1_table(curves: Sequence[RateCurve]) -> str:
-    """Return the deviations of qtilde^1_st, and the fits."""
-    return "\n\n".join(f"{curve.name}: qtilde^1_st\n{curve.rates['qtilde^1_st']}" for curve in curves)
+    """Return the deviations of qtilde^1_st, fits and theory."""
+    return "\n\n".join(_rate_table(curve) for curve in curves)
+
+
+def _rate_table(curve: RateCurve) -> str:
+    fit = curve.fit
+    rows = [
+        (f"{width:g}", f"{deviation:.4g} ± {error:.1e}", f"{fitted:.4g}", f"{theory:.4g}", f"{deviation / theory:.3f}")
+        for width, deviation, error, fitted, theory in zip(
+            fit.widths, fit.deviations, fit.standard_errors, fit.line, curve.line, strict=True
+        )
+    ]
+    headers = ("width", "deviation", f"{fit.prefactor:.3g} M^-q", f"theory {curve.variance**0.5:.4g} M^-1/2", "ratio")
+    interval = f"{100 * fit.confidence:g} % [{fit.lower:.3f}, {fit.upper:.3f}]"
+    return (
+        f"{curve.name}: {FIGURE_S1_QUANTITY}\nq = {fit.q:.3f}, {interval}; "
+        f"measured/theory {curve.ratio:.3f} ± {curve.ratio_error:.3f}\n{table(rows, headers)}"
+    )
 
 
 def training_table(maps: Sequence[TrainingMap]) -> str:
