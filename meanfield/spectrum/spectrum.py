@@ -20,13 +20,15 @@ from ..records import Pair, table
 from .collective import collective_modes
 from .corrected import CorrectedCount
 from .drawn_ensemble import DrawnLargest, drawn_largest
-from .extremes import count_at_mean, count_at_median
 from .limit import limit_model
 from .limit_density import LimitDensity
 from .validity import warnings_of
 
-_FEW_ALONE = 1e-3
-"""Of the eigenvalues at lambda_max: fewer that stand alone move it by less than 1e-4."""
+_MOVED = 0.01
+"""By collective modes, relative: what is worth a word where they are left out."""
+
+_STANDS_ALONE = 0.1
+"""By collective modes: further than units with large gradients are spread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,7 @@ class Spectrum:
         """The median of lambda_max over networks: from the density for C = 1, from draws for C > 1."""
         if self.network.outputs > 1:
             return self.drawn.quantile(0.5)
-        return self._count.place(count_at_median(self._alone))
+        return self._count.place_of_median()
 
     def kth_largest(self, k: int) -> float:
         """Return the mean of the k-th largest eigenvalue at this width, k = 1 .. T - 1; for C > 1 only k = 1.
@@ -153,9 +155,7 @@ class Spectrum:
             if k > 1:
                 raise AssumptionError(f"of several outputs only the largest eigenvalue is known, got k = {k}")
             return self.drawn.mean
-        if k == 1 and self._alone < _FEW_ALONE:
-            return self._at_edge
-        return self._count.place(count_at_mean(k, self._alone))
+        return self._count.place_of_mean(k)
 
     @property
     def c0(self) -> float:
@@ -175,7 +175,8 @@ class Spectrum:
     @cached_property
     def validity(self) -> tuple[str, ...]:
         """What stands against these figures for this network and these sizes; empty where the theory holds."""
-        return warnings_of(self.network, self.order, self.width, self.samples)
+        found = warnings_of(self.network, self.order, self.width, self.samples)
+        return (*found, *self._warnings_of_modes())
 
     def _described(self) -> str:
         median = f"median {self.largest_median:.5g}"
@@ -197,15 +198,24 @@ class Spectrum:
         modes = collective_modes(self.network, self.order, width=self.width) if self.network.outputs == 1 else None
         return CorrectedCount(self._limit, modes, self._eigenvalues)
 
-    @cached_property
-    def _alone(self) -> float:
-        """The share of the eigenvalues at lambda_max that single hidden units or collective modes make."""
-        return self._count.alone(self._at_edge, count_at_mean(1, 0.0))
-
-    @cached_property
-    def _at_edge(self) -> float:
-        """The mean of lambda_max, were the end of the density an edge."""
-        return self._count.place(count_at_mean(1, 0.0))
+    def _warnings_of_modes(self) -> tuple[str, ...]:
+        """Return what is to be said where collective modes move lambda_max."""
+        several = self.network.outputs > 1
+        with_modes, without = (
+            CorrectedCount(self._limit, modes, self.samples).place(0.5)
+            for modes in (collective_modes(self.network, self.order, width=self.width), None)
+        )
+        moved = with_modes / without - 1
+        if several and abs(moved) > _MOVED:
+            return (
+                f"collective modes, which move lambda_max by {moved:+.0%} for one output, are left out for several",
+            )
+        if moved > _STANDS_ALONE:
+            return (
+                f"a collective mode moves lambda_max by {moved:+.0%}: it scatters from network to network by far more "
+                "than others, and the next eigenvalues may be higher by some percent",
+            )
+        return ()
 
     def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
         places = np.asarray(x, dtype=np.float64)

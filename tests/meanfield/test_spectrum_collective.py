@@ -193,6 +193,7 @@ def test_one_eigenvalue_of_deep_networks_stands_alone() -> None:
     assert largest.mean() - without > 2 * SIGMAS * largest.std(ddof=1) / math.sqrt(members)
     assert theory.largest > 1.5 * without
     assert theory.number_above(1.1 * without) == pytest.approx(1.0, abs=0.1)
+    assert any("collective mode moves" in warning for warning in theory.validity)
 
 
 def test_relu_networks_with_more_samples_than_units() -> None:
@@ -223,7 +224,16 @@ def test_wide_networks_do_not_need_the_correction() -> None:
 
 
 def test_several_outputs_are_counted_without_modes() -> None:
-    network = mf.Network.uniform(mf.gelu, depth=4, weight_variance=2.0, outputs=3, output_normalization="mean")
-    theory = mf.spectrum(network, width=300, samples=300)
-    limit, _ = both(network, 300, 300)
-    assert theory.number_above(4.0) == pytest.approx(900 * float(limit.above(np.array([4.0]))[0]), rel=1e-9)
+    network = mf.Network.uniform(mf.relu, depth=5, weight_variance=2.0, outputs=3, output_normalization="mean")
+    theory = mf.spectrum(network, width=300, samples=600)
+    limit, _ = both(network, 300, 600)
+    assert theory.number_above(4.0) == pytest.approx(1800 * float(limit.above(np.array([4.0]))[0]), rel=1e-9)
+    assert any("left out for several" in warning for warning in theory.validity)
+
+
+def test_places_have_their_counts() -> None:
+    limit, modes = both(mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0), 300, 300)
+    count = CorrectedCount(limit, modes, 300)
+    for number in (20.3, 0.3, 120.0, 5.0):
+        assert count.above(np.array([count.place(number)]))[0] == pytest.approx(number, rel=1e-6)
+    assert count.place_of_median() < count.place_of_mean(1)
