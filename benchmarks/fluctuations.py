@@ -1,7 +1,7 @@
-"""How close are finite networks to their theory, order by order? Run: python benchmarks/fluctuations.py (six minutes).
+"""How close are finite networks to the theory of their order 1/M? Run: python benchmarks/fluctuations.py (six minutes).
 
-Variances, shifts and top eigenvalues against networks of one core, and the time of the theory. --scale 0.1 takes a tenth
-of the networks, --part one of the tables.
+Variances, shifts and top eigenvalues of networks against the theory, and the time that it takes. --scale 0.1 takes a
+tenth of the networks, --part one of the tables.
 """
 
 from __future__ import annotations
