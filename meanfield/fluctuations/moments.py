@@ -103,16 +103,24 @@ class LayerMoments:
     def _of_sample(self, powers: Powers) -> Array:
         """Return E[u^k phi^p phi'^r | z]."""
         if powers not in self._given:
-            self._given[powers] = self._weighted(powers).sum(axis=1)
+            less, factor = _one_less(powers)
+            self._given[powers] = np.einsum("zy,zy->z", self._weighted(less), self._bases[factor])
         return self._given[powers]
 
     def _weighted(self, powers: Powers) -> Array:
         """Return u^k phi^p phi'^r times the weights of y, from that with one factor less."""
         if powers not in self._powers:
-            last = max(i for i in range(3) if powers[i])
-            less = (powers[0] - (last == 0), powers[1] - (last == 1), powers[2] - (last == 2))
-            self._powers[powers] = self._weighted(less) * self._bases[FACTORS[last]]
+            less, factor = _one_less(powers)
+            self._powers[powers] = self._weighted(less) * self._bases[factor]
         return self._powers[powers]
+
+
+def _one_less(powers: Powers) -> tuple[Powers, Factor]:
+    """Return the powers without the last factor, and this factor."""
+    k, p, r = powers
+    if r:
+        return (k, p, r - 1), "slope"
+    return ((k, p - 1, 0), "value") if p else ((k - 1, 0, 0), "u")
 
 
 def _power_moments(weighted: Array, x: Array, highest: int) -> list[Array]:

@@ -131,6 +131,8 @@ def test_what_is_outside_the_theory_is_said() -> None:
     top = mf.top_eigenvalues(nearly, width=100, samples=100)
     assert any("nearly centred" in warning for warning in top.validity)
     assert "warning" in str(top)
+    many = mf.top_eigenvalues(_network(RELU, 10), width=200, samples=20)
+    assert any("outputs split by" in warning for warning in many.validity)
     centred = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0)
     with pytest.raises(mf.AssumptionError, match="non-centred"):
         mf.top_eigenvalues(centred, width=100, samples=100)
