@@ -27,6 +27,9 @@ _LARGE_REPULSION = 0.1
 _LARGE_SPREAD = 0.3
 """A relative standard deviation above this: lambda_max is far from Gaussian."""
 
+_LARGE_SPLITTING = 0.1
+"""Of the largest eigenvalue from the mean of all: at 0.17 (C = 10), networks are 2 % of lambda_max above the theory."""
+
 
 @dataclass(frozen=True, eq=False)
 class TopEigenvalues:
@@ -216,6 +219,9 @@ def _warnings(leading: float, shift: float, repulsion: float, deviation: float, 
         found.append(f"nearly centred: the other eigenvalues add {repulsion / leading:.0%} to lambda_max")
     if deviation > _LARGE_SPREAD * leading:
         found.append(f"single networks are {deviation / leading:.0%} off the mean")
-    if splitting > _LARGE_SPREAD * leading:
-        found.append(f"the eigenvalues of the outputs split by {splitting / leading:.0%}")
+    if splitting > _LARGE_SPLITTING * leading:
+        found.append(
+            f"the eigenvalues of the outputs split by {splitting / leading:.0%} of their mean: the largest may be "
+            "higher by another tenth of that and more (the mean is not affected)"
+        )
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache, cached_property
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -51,6 +51,8 @@ class LayerMoments:
         self._powers: dict[Powers, Array] = {(0, 0, 0): self._common.y_weights}
         self._given: dict[Powers, Array] = {}
         self._averages: dict[tuple[Powers, ...], float] = {}
+        self._derivatives: dict[Factor, Array] = {}
+        self._squares: dict[Factor, list[float]] = {}
 
     def expect(self, *, u: Iterable[int] = (), value: Iterable[int] = (), slope: Iterable[int] = ()) -> float:
         """Return E of the product of u(s), phi(u(s)) and phi'(u(s)) over the samples s that are listed for each.
@@ -78,46 +80,62 @@ class LayerMoments:
         return np.array([same if a == b else cross for a, b in PAIRS])
 
     def derivatives(self, factor: Factor) -> Array:
-        """Return E[f^(k) | z] for k = 0 .. 4, shape (5, nodes): of f itself, by Hermite polynomials of y."""
-        common = self._common
-        weighted, root = self._bases[factor] * common.y_weights, math.sqrt(common.difference)
-        return np.stack(
-            [np.einsum("zy,zy->z", weighted, he) / root**k for k, he in enumerate(_hermite_polynomials(common.y))]
-        )
+        """Return E[f^(k) | z] for k = 0 .. 4, shape (5, nodes): E[f He_k(y) | z]/v^(k/2), of f itself."""
+        if factor not in self._derivatives:
+            common = self._common
+            powers = _power_moments(self._bases[factor] * common.y_weights, common.y, 4)
+            root = math.sqrt(common.difference)
+            self._derivatives[factor] = np.stack([he / root**k for k, he in enumerate(_hermite(powers))])
+        return self._derivatives[factor]
 
     def over(self, values: Array) -> float:
         """Return the average over z of values at its nodes."""
         return self._common.over(values)
 
-    @cached_property
-    def _normalised(self) -> list[Array]:
-        return _hermite_polynomials(self._common.u / math.sqrt(self.variance.same))
-
     def square_derivative(self, factor: Factor, order: int) -> float:
         """Return the derivative of E f(u)^2 with respect to q_t, of order 1 or 2: E f^2 He_{2k}(x)/(2 q)^k."""
-        square = self._bases[factor] ** 2 * self._common.y_weights
-        average = np.einsum("zy,zy->z", square, self._normalised[2 * order])
-        return self._common.over(average) / (2 * self.variance.same) ** order
+        if factor not in self._squares:
+            x = self._common.u / math.sqrt(self.variance.same)
+            powers = _power_moments(self._bases[factor] ** 2 * self._common.y_weights, x, 4)
+            self._squares[factor] = [self.over(he) for he in _hermite(powers)]
+        return self._squares[factor][2 * order] / (2 * self.variance.same) ** order
 
     def _of_sample(self, powers: Powers) -> Array:
         """Return E[u^k phi^p phi'^r | z]."""
         if powers not in self._given:
-            self._given[powers] = self._weighted(powers).sum(axis=1)
+            less, factor = _one_less(powers)
+            self._given[powers] = np.einsum("zy,zy->z", self._weighted(less), self._bases[factor])
         return self._given[powers]
 
     def _weighted(self, powers: Powers) -> Array:
         """Return u^k phi^p phi'^r times the weights of y, from that with one factor less."""
         if powers not in self._powers:
-            last = max(i for i in range(3) if powers[i])
-            less = (powers[0] - (last == 0), powers[1] - (last == 1), powers[2] - (last == 2))
-            self._powers[powers] = self._weighted(less) * self._bases[FACTORS[last]]
+            less, factor = _one_less(powers)
+            self._powers[powers] = self._weighted(less) * self._bases[factor]
         return self._powers[powers]
 
 
-def _hermite_polynomials(x: Array) -> list[Array]:
-    """Return He_0 .. He_4."""
-    square = x * x
-    return [np.ones_like(x), x, square - 1, x * (square - 3), square * (square - 6) + 3]
+def _one_less(powers: Powers) -> tuple[Powers, Factor]:
+    """Return the powers without the last factor, and this factor."""
+    k, p, r = powers
+    if r:
+        return (k, p, r - 1), "slope"
+    return ((k, p - 1, 0), "value") if p else ((k - 1, 0, 0), "u")
+
+
+def _power_moments(weighted: Array, x: Array, highest: int) -> list[Array]:
+    """Return the sums of x^k times weighted values over the second axis; the array is used up."""
+    moments = [weighted.sum(axis=1)]
+    for _ in range(highest):
+        weighted *= x
+        moments.append(weighted.sum(axis=1))
+    return moments
+
+
+def _hermite(powers: list[Array]) -> list[Array]:
+    """Return averages of He_0 .. He_4 from those of the powers."""
+    one, first, second, third, fourth = powers
+    return [one, first, second - one, third - 3 * first, fourth - 6 * second + 3 * one]
 
 
 def _powers(u: Iterable[int] = (), value: Iterable[int] = (), slope: Iterable[int] = ()) -> tuple[Powers, ...]:

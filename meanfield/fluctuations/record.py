@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,9 +41,9 @@ class Fluctuations:
     """M times the shift of the mean, E qhat_M - qhat."""
     bias_assuming_independence: OrderParameters
     """The same if the weights that carry gradients back were drawn afresh: not what networks do."""
-    kernel: KernelFluctuations
+    kernel: KernelFluctuations = field(repr=False)
     """Of K_ab = sum_l alpha_{l-1} qtilde^l_ab qhat^{l-1}_ab, with the bias parameters where a width was given."""
-    covariances: Covariances
+    covariances: Covariances = field(repr=False)
     """Of every order parameter with every other; :meth:`covariance` reads it."""
 
     def covariance(self, first: OrderParameter, second: OrderParameter) -> float:

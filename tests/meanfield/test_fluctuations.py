@@ -40,6 +40,38 @@ def test_relu_has_closed_forms(depth: int) -> None:
     assert variance.activity.cross[1] == pytest.approx(1.25, rel=MOMENTS)
 
 
+def test_one_hidden_relu_layer_by_hand() -> None:
+    """Slopes of 0 or 1: 3/16 of 4 by themselves, 1/4 of 8 by the gradients, 1/pi^2 by the overlap of the inputs."""
+    fluctuations = mf.fluctuations(mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0))
+    assert fluctuations.variance.backward.cross[0] == pytest.approx(11 / 4 + 1 / math.pi**2, rel=MOMENTS)
+    # the angle of two Gaussian vectors is symmetric about a right one, and so is its effect on E phi'_s phi'_t
+    assert fluctuations.bias.backward.cross[0] == pytest.approx(0.0, abs=MOMENTS)
+
+
+@pytest.mark.parametrize(("l", "field"), [(1, "activity"), (0, "sensitivity")])
+def test_one_hidden_tanh_layer_on_a_plane_of_preactivations(l: int, field: str) -> None:
+    """The formulas written out for two samples, with integrals over the plane and differences for the response."""
+    s_w, s_b, x = 3.0, 0.64, np.linspace(-9, 9, 241)
+    weights = np.exp(-0.5 * x**2) / np.exp(-0.5 * x**2).sum()
+    activity = field == "activity"
+
+    def average(power: int, qhat: np.ndarray) -> float:
+        ss, st, tt = s_w * qhat + s_b
+        u, v = math.sqrt(ss) * x[:, None], st / math.sqrt(ss) * x[:, None] + math.sqrt(tt - st**2 / ss) * x
+        product = np.tanh(u) * np.tanh(v) if activity else 1 / (np.cosh(u) * np.cosh(v)) ** 2
+        return float(weights @ product**power @ weights)
+
+    gradient = 1.0 if activity else s_w
+    at, step = np.array([1.0, 0.0, 1.0]), 1e-4 * np.eye(3)
+    response = [(average(1, at + e) - average(1, at - e)) / 2e-4 for e in step]
+    own = average(2, at) - average(1, at) ** 2
+    if not activity:
+        own += 2 * average(2, at)  # of the readout's weights, which are the same for both samples
+    expected = gradient**2 * (own + 2 * response[0] ** 2 + response[1] ** 2 + 2 * response[2] ** 2)
+    network = mf.Network.uniform(mf.tanh, depth=2, weight_variance=s_w, bias_variance=s_b)
+    assert getattr(mf.fluctuations(network).variance, field).cross[l] == pytest.approx(expected, rel=DIFFERENCES)
+
+
 @pytest.mark.parametrize("ratios", [(1.0, 1.0, 1.0, 1.0), (2.0, 0.5, 1.0, 3.0)])
 def test_a_linear_network_is_a_product_of_chi_squares(ratios: tuple[float, ...]) -> None:
     network = mf.Network(activations=[mf.identity] * 3, width_ratios=ratios, weight_variance=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,12 @@ PFAFFIAN = 1e-9
 
 RELU = {"activation": mf.relu, "weight_variance": 2.0}
 TANH = {"activation": mf.tanh, "weight_variance": 3.0, "bias_variance": 0.64}
+UNEQUAL = {
+    "activations": [mf.gelu, mf.relu, mf.tanh],
+    "width_ratios": [1.0, 0.5, 2.0, 1.5],
+    "weight_variance": [2.0, 1.5, 2.0, 1.0],
+    "bias_variance": [0.3, 0.0, 0.2, 0.1],
+}
 
 
 def test_small_ensembles_have_closed_forms() -> None:
@@ -57,10 +64,11 @@ def test_ordered_eigenvalues_are_those_of_drawn_matrices(size: int, draws: int, 
         pytest.param(RELU, 4, 400, 50, 100, id="relu C=4"),
         pytest.param(TANH, 10, 800, 20, 60, id="tanh C=10"),
         pytest.param(RELU, 1, 200, 4, 400, id="few samples"),
+        pytest.param(UNEQUAL, 3, 150, 30, 100, id="unequal C=3"),
     ],
 )
 def test_networks(law: dict[str, object], outputs: int, width: int, samples: int, networks: int) -> None:
-    network = mf.Network.uniform(depth=3, outputs=outputs, **law)  # type: ignore[arg-type]
+    network = _network(law, outputs)
     theory = mf.top_eigenvalues(network, width=width, samples=samples)
     rng = np.random.default_rng(1)
     measured = np.array([_largest(network, width, samples, rng) for _ in range(networks)])
@@ -70,6 +78,11 @@ def test_networks(law: dict[str, object], outputs: int, width: int, samples: int
     errors = measured.std(axis=0) / math.sqrt(networks)
     assert np.max(np.abs(measured.mean(axis=0) - theory.each) / errors) < 3
     assert theory.validity == ()
+
+
+def _network(law: dict[str, object], outputs: int) -> mf.Network:
+    make = mf.Network if "activations" in law else partial(mf.Network.uniform, depth=3)
+    return make(outputs=outputs, **law)  # type: ignore[arg-type]
 
 
 def _largest(network: mf.Network, width: int, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -118,6 +131,8 @@ def test_what_is_outside_the_theory_is_said() -> None:
     top = mf.top_eigenvalues(nearly, width=100, samples=100)
     assert any("nearly centred" in warning for warning in top.validity)
     assert "warning" in str(top)
+    many = mf.top_eigenvalues(_network(RELU, 10), width=200, samples=20)
+    assert any("outputs split by" in warning for warning in many.validity)
     centred = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0)
     with pytest.raises(mf.AssumptionError, match="non-centred"):
         mf.top_eigenvalues(centred, width=100, samples=100)
