@@ -43,6 +43,7 @@ from .errors import AssumptionError, ParameterError, QuadratureError, ReadoutReq
 from .fim import Exchangeable, dual_block, kappas
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
+from .gram import Gram, GramBlock, InputGram, Parameterization, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
 from .network import HiddenNormalization, Network, OutputNormalization
@@ -90,8 +91,11 @@ __all__ = [
     "GaussHermite",
     "GaussianPair",
     "Gegenbauer",
+    "Gram",
+    "GramBlock",
     "HermiteSeries",
     "HiddenNormalization",
+    "InputGram",
     "LearningRateBound",
     "LearningRateMap",
     "Method",
@@ -101,6 +105,7 @@ __all__ = [
     "Pair",
     "Panels",
     "ParameterError",
+    "Parameterization",
     "Parity",
     "QuadratureError",
     "ReadoutRequired",
@@ -127,6 +132,9 @@ __all__ = [
     "expected_readout_scales",
     "from_sympy",
     "gelu",
+    "gram",
+    "gram_blocks",
+    "gram_memory",
     "hard_tanh",
     "hermite",
     "identity",
