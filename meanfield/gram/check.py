@@ -26,7 +26,7 @@ def check(problem: Problem, covariance: Array, tangent: Array | None, *, rows: s
     chain = problem.chain
     worst = chain.error
     if s.size:
-        overlaps = np.array([problem.inputs.strip(slice(i, i + 1), slice(j, j + 1))[0, 0] for i, j in zip(s, t)])
+        overlaps = _overlaps(problem, s, t)
         other = t + problem.offset
         for name, matrix, own, expected in zip(
             ("covariance", "tangent kernel"),
@@ -86,8 +86,16 @@ def _pairs(problem: Problem, rows: slice) -> tuple[NDArray[np.intp], NDArray[np.
     within = squares[rows]
     s[:3] = rows.start + np.array([within.argmax(), within.argmin(), within.argmax()])
     t[:3] = other.argmax(), other.argmin(), other.argmin()
-    overlaps = np.array([problem.inputs.strip(slice(i, i + 1), slice(j, j + 1))[0, 0] for i, j in zip(s, t)])
-    apart = np.abs(overlaps) <= (1 - _PARALLEL) * np.sqrt(squares[s] * other[t])
+    apart = np.abs(_overlaps(problem, s, t)) <= (1 - _PARALLEL) * np.sqrt(squares[s] * other[t])
     if problem.inputs.symmetric:
         apart &= s != t
     return s[apart][:_PAIRS], t[apart][:_PAIRS]
+
+
+def _overlaps(problem: Problem, s: NDArray[np.intp], t: NDArray[np.intp]) -> Array:
+    """Return the overlaps of some pairs of inputs."""
+    found, one = np.empty(s.size), np.empty((1, 1), dtype=problem.dtype)
+    for n, (i, j) in enumerate(zip(s.tolist(), t.tolist(), strict=True)):
+        problem.inputs.products(slice(i, i + 1), slice(j, j + 1), one)
+        found[n] = one[0, 0] * problem.inputs.factor
+    return found

@@ -228,7 +228,7 @@ def _problem(
         tolerance = max(tolerance, _SINGLE)
     if width is None and tangent and kind is Parameterization.STANDARD:
         raise ParameterError("width", "given (M) for the tangent kernel of the standard parameterization", "None")
-    read = read_inputs(inputs, other)
+    read = read_inputs(inputs, other, precision)
     units = () if width is None else (read.dimension, *network.widths(width)[1:])
     if kind is Parameterization.STANDARD:
         own = tuple(_standard(m, biases) for m in units[:-1])

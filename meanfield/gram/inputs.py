@@ -90,14 +90,17 @@ class InputGram:
         ):
             object.__setattr__(self, name, value)
 
-    def strip(self, rows: slice, columns: slice) -> Array:
-        """Return some of the overlaps."""
-        return self.overlaps[rows, columns]
+    factor = 1.0
+    """What the products are to be multiplied by."""
+
+    def products(self, rows: slice, columns: slice, out: Array) -> None:
+        """Write the products of some inputs."""
+        out[...] = self.overlaps[rows, columns]
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Inputs that are given themselves, shapes (T, M_0) and (T', M_0)."""
+    """Inputs that are given themselves, shapes (T, M_0) and (T', M_0), in the precision of the matrices."""
 
     inputs: Array
     other: Array
@@ -111,37 +114,43 @@ class Samples:
     @cached_property
     def squares(self) -> Array:
         """The mean squares of the inputs."""
-        return np.asarray(np.einsum("sj,sj->s", self.inputs, self.inputs) / self.dimension)
+        return self._mean_squares(self.inputs)
 
     @cached_property
     def other_squares(self) -> Array:
         """Those of the other inputs."""
-        if self.symmetric:
-            return self.squares
-        return np.asarray(np.einsum("sj,sj->s", self.other, self.other) / self.dimension)
+        return self.squares if self.symmetric else self._mean_squares(self.other)
 
-    def strip(self, rows: slice, columns: slice) -> Array:
-        """Return some of the overlaps."""
-        products = self.inputs[rows] @ self.other[columns].T
-        products /= self.dimension
-        return np.asarray(products)
+    def _mean_squares(self, x: Array) -> Array:
+        return np.asarray(np.einsum("sj,sj->s", x, x, dtype=np.float64) / self.dimension)
+
+    @property
+    def factor(self) -> float:
+        """What the products are to be multiplied by."""
+        return 1 / self.dimension
+
+    def products(self, rows: slice, columns: slice, out: Array) -> None:
+        """Write the products of some inputs."""
+        np.matmul(self.inputs[rows], self.other[columns].T, out=out)
 
 
-def read_inputs(inputs: ArrayLike | InputGram, other: ArrayLike | None) -> InputGram | Samples:
-    """Return what ``gram`` was given as something that has squares and overlaps."""
+def read_inputs(
+    inputs: ArrayLike | InputGram, other: ArrayLike | None, dtype: np.dtype[np.floating]
+) -> InputGram | Samples:
+    """Return what ``gram`` was given as something that has squares and products."""
     if isinstance(inputs, InputGram):
         if other is not None:
             raise ParameterError("other", "left out where the inputs are an InputGram, which may hold two sets", "some")
         return inputs
-    x = _require_samples("inputs", inputs, None)
-    y = x if other is None else _require_samples("other", other, x.shape[1])
+    x = _require_samples("inputs", inputs, None).astype(dtype, copy=False)
+    y = x if other is None else _require_samples("other", other, x.shape[1]).astype(dtype, copy=False)
     return Samples(x, y, other is None)
 
 
 def require_finite(parameter: str, value: ArrayLike) -> NDArray[np.float64]:
     """Return an array of finite doubles."""
     array = require_real(parameter, value)
-    if not np.isfinite(array).all():
+    if array.size and not np.isfinite(array.min() + array.max()):
         raise ParameterError(parameter, "finite", "inf or nan")
     return array
 
@@ -151,7 +160,7 @@ def _require_samples(parameter: str, value: Any, dimension: int | None) -> Array
     if x.ndim != 2 or not x.size or dimension not in (None, x.shape[1]):
         expected = f"of shape (T, {'M_0' if dimension is None else dimension}) with T >= 1"
         raise ParameterError(parameter, expected, x.shape)
-    largest = float(np.abs(x).max())
-    if not (largest == 0 or 1e-70 < largest < 1e70):
-        raise ParameterError(parameter, "zero, or of a size between 1e-70 and 1e70", f"{largest:g}")
+    largest = float(max(x.max(), -x.min()))
+    if not (largest == 0 or 1e-15 < largest < 1e15):
+        raise ParameterError(parameter, "zero, or of a size between 1e-15 and 1e15", f"{largest:g}")
     return np.ascontiguousarray(x)

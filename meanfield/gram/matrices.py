@@ -15,8 +15,9 @@ from ..gaussian import Array
 from .inputs import InputGram, Samples
 from .layers import Chain
 
-_ROWS, _COLUMNS = 64, 256
-"""Of a tile: a dozen of them stay in the cache."""
+_ROWS, _COLUMNS = 128, 1024
+"""Of a tile: small enough for a few of them to stay in the cache, and large enough for threads not to wait for each
+other, since only one of them may be outside of NumPy at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,39 +44,52 @@ class Problem:
         return 0 if self.inputs.symmetric else self.rows
 
     def fill(self, rows: slice, covariance: Array, tangent: Array | None, *, mirror: bool) -> None:
-        """Write some rows of the matrices, at most as many as a tile has.
+        """Write some rows of the matrices, which begin with the first of them unless they are mirrored.
 
         With ``mirror`` only what is on the diagonal and to the right of it, and the same transposed below, in matrices
         that hold all rows.
         """
-        first = rows.start if mirror else 0
-        strip = self.inputs.strip(rows, slice(first, None)).astype(self.dtype, copy=False)
-        at = rows if mirror else slice(0, rows.stop - rows.start)
-        for start in range(first, self.columns, _COLUMNS):
-            columns = slice(start, min(start + _COLUMNS, self.columns))
-            tile = np.ascontiguousarray(strip[:, start - first : columns.stop - first])
-            samples = slice(columns.start + self.offset, columns.stop + self.offset)
-            results = self.chain.tile(tile, rows, samples)
-            own = self.chain.covariance, self.chain.tangent
-            for matrix, result, diagonal in zip((covariance, tangent), results, own, strict=True):
-                if matrix is None or result is None or diagonal is None:
+        first, below = (rows.start, 0) if mirror else (0, rows.start)
+        products = covariance[rows.start - below : rows.stop - below, first:]
+        self.inputs.products(rows, slice(first, None), products)  # where the results are to stand
+        at = slice(rows.start - below, rows.stop - below)
+        for left in range(first, self.columns, _COLUMNS):
+            columns = slice(left, min(left + _COLUMNS, self.columns))
+            overlaps = covariance[at, columns] * self.inputs.factor
+            for matrix, result in zip((covariance, tangent), self._tile(overlaps, rows, columns), strict=True):
+                if matrix is None or result is None:
                     continue
-                if self.inputs.symmetric:
-                    _put_diagonal(result, rows, columns, diagonal)
                 matrix[at, columns] = result
                 if mirror:
                     matrix[columns, rows] = result.T
+        if mirror:
+            for matrix in (covariance, tangent):
+                if matrix is not None:  # rounding does not make it less than symmetric
+                    above = np.triu(matrix[rows, rows], 1)
+                    np.fill_diagonal(above, np.diagonal(matrix[rows, rows]) / 2)
+                    matrix[rows, rows] = above + above.T
+
+    def _tile(self, overlaps: Array, rows: slice, columns: slice) -> tuple[Array, Array | None]:
+        samples = slice(columns.start + self.offset, columns.stop + self.offset)
+        if not self.inputs.symmetric:
+            return self.chain.tile(overlaps, rows, samples)
+        # what is on the diagonal is known; there, a correlation of 1 would only ask for long series
+        _put_diagonal(overlaps, rows, columns, np.zeros(self.columns))
+        covariance, tangent = self.chain.tile(overlaps, rows, samples)
+        _put_diagonal(covariance, rows, columns, self.chain.covariance)
+        if tangent is not None and self.chain.tangent is not None:
+            _put_diagonal(tangent, rows, columns, self.chain.tangent)
+        return covariance, tangent
 
     def whole(self, *, threads: int) -> tuple[Array, Array | None]:
         """Return both matrices."""
         shape = self.rows, self.columns
         covariance = np.empty(shape, dtype=self.dtype)
         tangent = None if self.chain.tangent is None else np.empty(shape, dtype=self.dtype)
-        fill = partial(self.fill, covariance=covariance, tangent=tangent, mirror=True)
+        write = partial(self._write, covariance, tangent, 0)
         if self.inputs.symmetric:
-            _in_threads(fill, _strips(0, self.rows), threads)
-        else:
-            _in_threads(partial(self._write, covariance, tangent, 0), _strips(0, self.rows), threads)
+            write = partial(self.fill, covariance=covariance, tangent=tangent, mirror=True)
+        _in_threads(write, _strips(0, self.rows), threads)
         return covariance, tangent
 
     def some(self, start: int, stop: int, *, threads: int) -> tuple[Array, Array | None]:

@@ -42,23 +42,23 @@ class TilePairs(GaussianPair):
             object.__setattr__(self, name, value)
 
     @cached_property
-    def limit(self) -> Array:
-        """What the covariance is at correlation 1."""
-        return np.asarray(self.rows * self.columns)
-
-    @cached_property
     def determinant(self) -> Any:
         """Var u Var v - (E uv)^2, or 0 where it is rounding."""
-        product = (self.limit - self.covariance) * (self.limit + self.covariance)
+        product = np.multiply(self.variance, self.other_variance)
+        product -= self.covariance * self.covariance
         roundings = _ROUNDINGS * float(np.finfo(product.dtype).eps)
-        return np.multiply(product, product > (roundings * self.variance) * self.other_variance, out=product)
+        if product.min() <= roundings * self.variance.max() * self.other_variance.max():
+            product *= product > (roundings * self.variance) * self.other_variance
+        return product
 
     @cached_property
     def correlation(self) -> Any:
         """The correlation, within some roundings of [-1, 1]; 0 where a variance is 0."""
         # a reciprocal for each row and column, rather than a division for each pair
         inverse, other = (np.divide(1, x, out=np.zeros_like(x), where=x > 0) for x in (self.rows, self.columns))
-        return np.multiply(self.covariance * inverse, other)
+        correlation = self.covariance * inverse
+        correlation *= other
+        return correlation
 
     @cached_property
     def square(self) -> Array:
