@@ -49,10 +49,7 @@ class ClosedMap:
         terms = self._overlap(pairs)
         if not isinstance(terms, tuple):
             return np.asarray(np.broadcast_to(terms, pairs.covariance.shape))
-        total = np.asarray(terms[0] + terms[1])
-        for term in terms[2:]:
-            total = total + term
-        return total
+        return np.asarray(np.broadcast_to(sum(terms[1:], start=terms[0]), pairs.covariance.shape))
 
 
 def overlap_map(f: ScalarFunction, sd: Array, *, tolerance: float, dtype: np.dtype[Any]) -> Map:
