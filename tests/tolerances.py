@@ -59,3 +59,6 @@ GRAM = 1e-11
 
 NEARLY_PARALLEL = 1e-10
 """The same for relu and inputs at an angle of 1e-6, in which roundings of the products of the inputs are that large."""
+
+PEER = 1e-8
+"""Of matrices by another library in double precision: that is what it loses where a correlation is 1."""

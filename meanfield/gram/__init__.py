@@ -5,8 +5,8 @@ Each sample goes through the layers by itself once (``layers``); pairs follow in
 are always computed again by ``mf.overlap`` (``check``).
 """
 
-from .gram import GramBlock, Parameterization, gram, gram_blocks, gram_memory
+from .gram import GramBlock, Parameterization, gram, gram_blocks, gram_diagonal, gram_memory
 from .inputs import InputGram
 from .record import Gram
 
-__all__ = ["Gram", "GramBlock", "InputGram", "Parameterization", "gram", "gram_blocks", "gram_memory"]
+__all__ = ["Gram", "GramBlock", "InputGram", "Parameterization", "gram", "gram_blocks", "gram_diagonal", "gram_memory"]

@@ -124,6 +124,7 @@ def gram(
     >>> found.covariance.shape, found.error < 1e-11
     ((500, 500), True)
     >>> round(found.largest, 1), round(mf.learning_rate_bound(found.statistics()).value, 6)
+    (243.3, 0.008219)
     """
     problem, kind, parameters = _problem(
         network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance
@@ -181,6 +182,29 @@ def _blocks(problem: Problem, rows: int, threads: int, tolerance: float) -> Iter
         covariance, kernel = problem.some(some.start, some.stop, threads=threads)
         check(problem, covariance, kernel, rows=some, tolerance=tolerance)
         yield GramBlock(some, covariance, kernel)
+
+
+def gram_diagonal(
+    network: Network,
+    inputs: ArrayLike,
+    *,
+    width: int | None = None,
+    parameterization: Parameterization | str = Parameterization.STANDARD,
+    biases: bool = True,
+    tangent: bool = True,
+    tolerance: float = TOLERANCE,
+) -> tuple[Array, Array | None]:
+    """Return the diagonals of both matrices of :func:`gram`, shape (T,) each: parameters and errors are the same.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> gram_diagonal(network, [[1.0, 1.0], [0.0, 2.0]], width=100)
+    (array([2., 4.]), array([205., 407.]))
+    """
+    problem, _, _ = _problem(network, inputs, None, width, parameterization, biases, tangent, np.float64, tolerance)
+    return problem.chain.covariance, problem.chain.tangent
 
 
 def gram_memory(

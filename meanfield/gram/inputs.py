@@ -40,8 +40,8 @@ class InputGram:
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
     >>> inputs = mf.InputGram([[1.0, 0.0], [0.0, 1.0]], dimension=100)
     >>> mf.gram(network, inputs, width=100).covariance.round(6)
-    array([[2.        , 0.985493],
-           [0.985493, 2.        ]])
+    array([[2.      , 0.987462],
+           [0.987462, 2.      ]])
     """
 
     overlaps: Array

@@ -158,7 +158,9 @@ def _direct(f: ScalarFunction, sd: Array, *, count: int) -> tuple[Array, Array, 
     return series.coefficients, series.square, float(error.max())
 
 
-def _interpolated(direct: partial[tuple[Array, Array, float]], sd: Array, tolerance: float) -> tuple[Array, Array, float]:
+def _interpolated(
+    direct: partial[tuple[Array, Array, float]], sd: Array, tolerance: float
+) -> tuple[Array, Array, float]:
     """Return the same by polynomials in the logarithm of the standard deviation, in which it is analytic."""
     low, high = math.log(sd[0]), math.log(sd[-1])
     place = (2 * np.log(sd) - (low + high)) / (high - low)
@@ -180,4 +182,3 @@ def _interpolated(direct: partial[tuple[Array, Array, float]], sd: Array, tolera
         f"the coefficients of the series are not smooth in the variance of the samples: {_NODES[-1]} nodes leave "
         f"{rest:.1e}. Declare the kinks and jumps of the function, or allow a larger error (tolerance=...)"
     )
-

@@ -169,7 +169,9 @@ def test_the_input_law_of_the_paper_gives_its_order_parameters() -> None:
     assert got.statistics().largest.lower == pytest.approx(theory.largest.lower, rel=GRAM)
     assert got.mean == pytest.approx(theory.mean, rel=GRAM)
     assert got.second_moment == pytest.approx(theory.second_moment, rel=GRAM)
-    assert mf.learning_rate_bound(got.statistics()).value == pytest.approx(mf.learning_rate_bound(theory).value, rel=GRAM)
+    assert mf.learning_rate_bound(got.statistics()).value == pytest.approx(
+        mf.learning_rate_bound(theory).value, rel=GRAM
+    )
 
 
 def test_threads_blocks_and_products_of_inputs_give_the_same() -> None:
@@ -272,7 +274,9 @@ def test_kinks_without_a_closed_form() -> None:
 
 def test_undeclared_kinks_are_not_missed() -> None:
     """A kink that is hidden from the series: the entries are right, or there is an error."""
-    phi = mf.Activation("hidden kink", lambda u: np.maximum(u - 0.7, 0) + np.tanh(u), lambda u: (u > 0.7) + np.cosh(u) ** -2)
+    phi = mf.Activation(
+        "hidden kink", lambda u: np.maximum(u - 0.7, 0) + np.tanh(u), lambda u: (u > 0.7) + np.cosh(u) ** -2
+    )
     network = mf.Network.uniform(phi, depth=2, weight_variance=1.0, bias_variance=0.1)
     x = samples(6)
     try:
@@ -314,7 +318,10 @@ X = np.ones((2, 3)) + np.eye(2, 3)
         (lambda: mf.gram(RELU.normalized(hidden="batch"), X, width=5), "couples all samples"),
         (lambda: mf.gram(RELU.normalized(hidden="layer"), X * [[0], [1]], width=5), "variance to divide by"),
         (lambda: mf.gram(RELU, X, X, width=5).eigenvalues, "other must be left out"),
-        (lambda: mf.gram(RELU.normalized(output="batch"), X, width=5).largest, "with batch normalisation of the outputs"),
+        (
+            lambda: mf.gram(RELU.normalized(output="batch"), X, width=5).largest,
+            "with batch normalisation of the outputs",
+        ),
         (lambda: mf.InputGram([[1.0, 2.0], [2.0, 1.0]], dimension=3), "Cauchy-Schwarz"),
         (lambda: mf.InputGram([[1.0, 0.5], [0.4, 1.0]], dimension=3), "symmetric"),
         (lambda: mf.InputGram([[1.0, 0.5]], dimension=3), "squares and other_squares must be given"),
