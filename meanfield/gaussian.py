@@ -135,7 +135,7 @@ class GaussianPair:
 
     @cached_property
     def noisy_angle(self) -> Any:
-        """pi minus the angle of u and v with that noise: it grows with E uv."""
+        """Pi minus the angle of u and v with that noise: it grows with E uv."""
         return number(np.arctan2(self.noisy_root, -np.asarray(self.covariance)))
 
     @property

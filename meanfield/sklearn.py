@@ -72,8 +72,8 @@ class NetworkKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
 
     def __call__(
         self,
-        X: ArrayLike,  # noqa: N803
-        Y: ArrayLike | None = None,  # noqa: N803
+        X: ArrayLike,
+        Y: ArrayLike | None = None,
         eval_gradient: bool = False,
     ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the matrix, shape (T, T'), and on demand its derivatives by no hyperparameters, shape (T, T, 0)."""
@@ -82,7 +82,7 @@ class NetworkKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
         matrix = self._matrix(X, Y)
         return (matrix, np.empty((*matrix.shape, 0))) if eval_gradient else matrix
 
-    def diag(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the diagonal of the matrix, shape (T,), without the rest of it."""
         covariance, tangent = gram_diagonal(
             self.network,

@@ -66,7 +66,7 @@ LAYERS = [
     {"meanfield.eigenvalues"},
     {"meanfield.learning_rate"},
     {"meanfield.learning_rate_map", "meanfield.report"},
-    {"meanfield.gram.inputs", "meanfield.gram.pairs"},
+    {"meanfield.gram.coefficients", "meanfield.gram.inputs", "meanfield.gram.pairs"},
     {"meanfield.gram.series"},
     {"meanfield.gram.layers"},
     {"meanfield.gram.matrices", "meanfield.gram.record"},

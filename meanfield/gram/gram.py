@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,9 +16,9 @@ from ..errors import AssumptionError, ParameterError, require_boolean, require_c
 from ..gaussian import Array
 from ..network import HiddenNormalization, Network
 from .check import check
-from .inputs import InputGram, Samples, read_inputs
+from .inputs import InputGram, read_inputs
 from .layers import make_chain
-from .matrices import Problem, processors
+from .matrices import Problem, default_threads
 from .record import Gram
 
 MEMORY_LIMIT = 8.0
@@ -92,7 +94,7 @@ def gram(
     tolerance : float
         Of each integral without a closed form, relative to its scale; from 1e-14 to 1e-3.
     threads : int, optional
-        As many as there are processors for this process, if left out. Matrix products have those of BLAS.
+        Two, or one where there is but one processor, if left out; more rarely help. BLAS has one thread in each.
     memory_limit : float
         GiB that the matrices may take; see :func:`gram_memory`, and :func:`gram_blocks` for what does not fit.
 
@@ -154,8 +156,8 @@ def gram_blocks(
 ) -> Iterator[GramBlock]:
     """Yield the rows of both matrices in blocks that fit the memory, each checked like the whole.
 
-    Parameters and errors are those of :func:`gram`; ``memory_limit`` is for one block. Bad input is refused at the call,
-    not at the first block.
+    Parameters and errors are those of :func:`gram`; ``memory_limit`` is for one block. Bad input is refused at the
+    call, not at the first block.
 
     Examples
     --------
@@ -260,7 +262,7 @@ def _problem(
         own = tuple(_ntk(0.0 if biases else s_b) for s_b in network.bias_variance)
     squares = read.squares if read.symmetric else np.concatenate([read.squares, read.other_squares])
     chain = make_chain(network, squares, own, tangent=tangent, tolerance=tolerance, dtype=precision)
-    parameters = sum(here * (below + biases) for below, here in zip(units, units[1:], strict=False)) or math.nan
+    parameters = sum(here * (below + biases) for below, here in pairwise(units)) or math.nan
     return Problem(read, chain, precision), kind, float(parameters)
 
 
@@ -278,15 +280,15 @@ def _ntk(left_out: float) -> Callable[[Array, Array], Array]:
     return lambda qhat, q: q - left_out
 
 
-def _precision(dtype: DTypeLike) -> np.dtype[np.floating]:
+def _precision(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         precision = np.dtype(dtype)
     except TypeError:
-        precision = None
-    if precision not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise ParameterError("dtype", "float64 or float32", dtype)
+        raise ParameterError("dtype", "float64 or float32", dtype) from None
+    if precision.name not in ("float64", "float32"):
+        raise ParameterError("dtype", "float64 or float32", precision.name)
     return precision
 
 
 def _threads(threads: int | None) -> int:
-    return processors() if threads is None else require_integer("threads", threads, at_least=1, at_most=1024)
+    return default_threads() if threads is None else require_integer("threads", threads, at_least=1, at_most=1024)

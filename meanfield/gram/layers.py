@@ -97,6 +97,12 @@ class Chain:
         maps = [m for layer in self.layers for m in (layer.value, layer.slope) if m is not None]
         return max(m.error for m in maps)
 
+    @property
+    def closed(self) -> bool:
+        """Whether all integrals have closed forms."""
+        maps = [m for layer in self.layers for m in (layer.value, layer.slope) if m is not None]
+        return all(isinstance(m, ClosedMap) for m in maps)
+
     def tile(self, qhat: Array, rows: slice, columns: slice) -> tuple[Array, Array | None]:
         """Propagate a tile of the overlaps of the inputs, (r, c), to those of the outputs and the tangent kernel."""
         s_w, s_b = self.network.weight_variance, self.network.bias_variance

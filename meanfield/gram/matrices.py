@@ -1,15 +1,16 @@
-"""The matrices, tile by tile: each tile goes through all layers while it is in the cache, and threads share the tiles."""
+"""The matrices, tile by tile: each goes through all layers while it is in the cache, and threads share the tiles."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..gaussian import Array
 from .inputs import InputGram, Samples
@@ -105,23 +106,24 @@ class Problem:
         self.fill(rows, covariance[at], None if tangent is None else tangent[at], mirror=False)
 
 
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_threads() -> int:
+    """Return two, or what this process may use: more would wait for each other."""
+    return min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _strips(start: int, stop: int) -> Iterator[slice]:
     return (slice(first, min(first + _ROWS, stop)) for first in range(start, stop, _ROWS))
 
 
-def _in_threads(write: Any, strips: Iterator[slice], threads: int) -> None:
-    if threads == 1:
-        for strip in strips:
-            write(strip)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(write, strips):  # raises what a thread raised
-            pass
+def _in_threads(write: Callable[[slice], None], strips: Iterator[slice], threads: int) -> None:
+    with threadpool_limits(1, user_api="blas"):  # not threads of threads
+        if threads == 1:
+            for strip in strips:
+                write(strip)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(write, strips):  # raises what a thread raised
+                pass
 
 
 def _put_diagonal(tile: Array, rows: slice, columns: slice, diagonal: Array) -> None:

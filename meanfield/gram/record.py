@@ -25,7 +25,8 @@ class Gram:
     """Covariance and tangent kernel of the limit, for one set of inputs or for two.
 
     The eigenvalues are those of the Fisher information F of one set of inputs: of F* = tangent / T, each C times. With
-    mean subtraction of the outputs they are those of G F* G, G = I - 11'/T; the matrices are those of the outputs before.
+    mean subtraction of the outputs they are those of G F* G, G = I - 11'/T; the matrices stay those of the outputs
+    before.
     """
 
     covariance: Array

@@ -6,40 +6,34 @@ Mehler's formula: with h_n the normalised Hermite polynomials and a_n(s) = E f(s
 
 The coefficients belong to one sample each, so that T samples need T series and not T^2 integrals; what is left is a
 polynomial in c for each pair. What n terms leave is at most |c|^n times the product of what they leave of
-E f(u)^2 and E f(v)^2, under the root: an error that is known for every pair before it is computed.
+E f(u)^2 and E f(v)^2, under the root: an error that is known for every pair before it is computed. The most correlated
+pairs of a tile need the most terms, and are evaluated by themselves where that pays.
 """
 
 from __future__ import annotations
 
-import math
-from functools import partial
-
 import numpy as np
-from numpy.polynomial import chebyshev
-from scipy import fft
+from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs
 
 from ..errors import QuadratureError
 from ..functions import Parity, ScalarFunction
 from ..gaussian import Array
-from ..quadrature import AUTO, HermiteSeries
+from ..quadrature import AUTO
+from .coefficients import TERMS, coefficients_of
 from .pairs import TilePairs
-
-TERMS = 1024
-"""The most terms of a series."""
-
-_FEWEST = 32
-_DIGITS = 34.0
-"""exp(-34) is 2e-15."""
-
-_FEW = 64
-"""So many different variances are not interpolated."""
-
-_NODES = (16, 32, 64, 128)
-"""Of the interpolation in the logarithm of the standard deviation."""
 
 _GRID = 8
 """What is left of a series is known after every so many terms."""
+
+_SCATTERED = 8.0
+"""How many times as long a term takes for a pair by itself."""
+
+_LOOKED_AT = 2048
+"""So many correlations of a tile tell how many of them are large."""
+
+_CHUNK = 2**20
+"""Entries of an array of terms of scattered pairs."""
 
 MOST_ALONE = 20_000
 """Pairs of a matrix that may be integrated one by one."""
@@ -71,22 +65,42 @@ class SeriesMap:
         seen = np.cumsum(np.add.reduceat(coefficients**2, starts, axis=1), axis=1).T
         self._count = np.append(starts[1:], coefficients.shape[1])
         # what is left of E f^2 after so many terms, relative; differences of squares are known to 1e-16
-        left = np.divide(seen, self.same, out=np.ones_like(seen), where=self.same > 0)
-        self._left = np.sqrt(np.maximum(1 - left, 4e-16))
-        self._start, self._step = {Parity.ODD: (1, 2), Parity.EVEN: (0, 2)}.get(f.parity, (0, 1))  # type: ignore[arg-type]
+        share = np.divide(seen, self.same, out=np.ones_like(seen), where=self.same > 0)
+        self._left = np.sqrt(np.maximum(1 - share, 4e-16))
+        self._start, self._step = (0, 1) if f.parity is None else (1 if f.parity is Parity.ODD else 0, 2)
         self._terms = np.ascontiguousarray(coefficients.T[self._start :: self._step], dtype=dtype)
         self.alone = 0
 
     def __call__(self, pairs: TilePairs, rows: slice, columns: slice) -> Array:
         """Return the overlaps of a tile."""
         left, other = (self._left[:, some].max(axis=1) for some in (rows, columns))
-        enough = np.flatnonzero(left * other * pairs.largest**self._count <= self.tolerance)
-        terms = int(self._count[enough[0] if enough.size else -1])
-        used = max(1, math.ceil((terms - self._start) / self._step))
-        value = self._horner(pairs, self._terms[:used, rows], self._terms[:used, columns])
-        if not enough.size:
-            self._one_by_one(value, pairs, rows, columns)
+        # up to which correlation so many terms are enough
+        reach = np.minimum(self.tolerance / (left * other), 1.0) ** (1 / self._count)
+        reach[left * other <= self.tolerance] = np.inf
+        few, all_of_them = self._choose(reach, pairs)
+        value = self._horner(pairs, self._used(few, rows), self._used(few, columns))
+        if reach[few] < pairs.largest:
+            where = np.nonzero(np.abs(pairs.correlation) > reach[few])
+            self._scattered(value, pairs, where, self._used(all_of_them, rows), self._used(all_of_them, columns))
+            if reach[all_of_them] < pairs.largest:
+                self._one_by_one(value, pairs, rows, columns)
         return value
+
+    def _choose(self, reach: Array, pairs: TilePairs) -> tuple[int, int]:
+        """Return how many terms all pairs get, and how many the most correlated ones, as indices of the counts."""
+        enough = np.flatnonzero(reach >= pairs.largest)
+        last = int(enough[0]) if enough.size else len(reach) - 1
+        correlation = pairs.correlation.ravel()
+        some = np.sort(np.abs(correlation[:: max(1, correlation.size // _LOOKED_AT)]))
+        beyond = 1 - np.searchsorted(some, reach[: last + 1], side="right") / some.size
+        cost = self._count[: last + 1] + _SCATTERED * beyond * self._count[last]
+        cost[last] = self._count[last]
+        return int(cost.argmin()), last
+
+    def _used(self, index: int, samples: slice) -> Array:
+        """Return the coefficients that so many terms take, those that vanish by parity left out: (terms, samples)."""
+        used = max(1, -((self._start - int(self._count[index])) // self._step))
+        return self._terms[:used, samples]
 
     def _horner(self, pairs: TilePairs, a: Array, b: Array) -> Array:
         x = pairs.correlation if self._step == 1 else pairs.square
@@ -98,6 +112,23 @@ class SeriesMap:
         if self._start:
             total *= pairs.correlation
         return np.asarray(total)
+
+    def _scattered(
+        self, value: Array, pairs: TilePairs, where: tuple[NDArray[np.intp], ...], a: Array, b: Array
+    ) -> None:
+        """Evaluate some pairs again, with more terms."""
+        chunk = max(1, _CHUNK // len(a))
+        for start in range(0, where[0].size, chunk):
+            s, t = (index[start : start + chunk] for index in where)
+            correlation = pairs.correlation[s, t]
+            x = correlation if self._step == 1 else correlation * correlation
+            terms = a[:, s]
+            terms *= b[:, t]
+            total = terms[-1].copy()
+            for term in terms[-2::-1]:
+                total *= x
+                total += term
+            value[s, t] = total * correlation if self._start else total
 
     def _one_by_one(self, value: Array, pairs: TilePairs, rows: slice, columns: slice) -> None:
         """Integrate the pairs for which the series is not long enough."""
@@ -115,70 +146,3 @@ class SeriesMap:
         if len(where):
             a, b, other = np.array([pairs.one(s, t) for s, t in where.tolist()]).T
             value[tuple(where.T)] = AUTO.overlap(self.f, a, b, other).value
-
-
-def coefficients_of(f: ScalarFunction, sd: Array, tolerance: float) -> tuple[Array, Array, float]:
-    """Return the coefficients of a function for every standard deviation, E f^2, and a relative error of both.
-
-    Shapes (samples, terms) and (samples,).
-    """
-    if not (sd > 0).all():
-        return _with_zeros(f, sd, tolerance)
-    distinct, which = np.unique(sd, return_inverse=True)
-    count = _count(f, float(distinct[-1]))
-    direct = partial(_direct, f, count=count)
-    if distinct.size <= _FEW:
-        coefficients, square, error = direct(distinct)
-    else:
-        coefficients, square, error = _interpolated(direct, distinct, tolerance)
-    return coefficients[which], square[which], error
-
-
-def _with_zeros(f: ScalarFunction, sd: Array, tolerance: float) -> tuple[Array, Array, float]:
-    """Return the same where some samples have variance 0: there f is a constant."""
-    some, value = sd > 0, float(f(0.0))
-    found, square_found, error = coefficients_of(f, sd[some], tolerance) if some.any() else (np.zeros((0, 1)), [], 0.0)
-    coefficients, square = np.zeros((sd.size, found.shape[1])), np.full(sd.size, value**2)
-    coefficients[:, 0] = value
-    coefficients[some], square[some] = found, square_found
-    return coefficients, square, error
-
-
-def _count(f: ScalarFunction, sd: float) -> int:
-    """Return how many terms there may be: a_n^2 falls off as exp(-2 d sqrt(2 n)/s) in a strip of width d."""
-    if f.strip is None:
-        return TERMS // 2
-    wanted = (_DIGITS * sd / f.strip) ** 2 / 8
-    return int(min(max(_FEWEST, 16 * math.ceil(wanted / 16)), TERMS))
-
-
-def _direct(f: ScalarFunction, sd: Array, *, count: int) -> tuple[Array, Array, float]:
-    series = HermiteSeries()._coefficients(f, sd, count)
-    error = np.divide(series.error, np.sqrt(series.square), out=np.zeros_like(sd), where=series.square > 0)
-    return series.coefficients, series.square, float(error.max())
-
-
-def _interpolated(
-    direct: partial[tuple[Array, Array, float]], sd: Array, tolerance: float
-) -> tuple[Array, Array, float]:
-    """Return the same by polynomials in the logarithm of the standard deviation, in which it is analytic."""
-    low, high = math.log(sd[0]), math.log(sd[-1])
-    place = (2 * np.log(sd) - (low + high)) / (high - low)
-    for count in _NODES:
-        x = np.cos(math.pi * (np.arange(count) + 0.5) / count)
-        coefficients, square, error = direct(np.exp((low + high) / 2 + (high - low) / 2 * x))
-        size = np.sqrt(square)
-        if not size.all():  # the function is 0
-            return direct(sd)
-        # relative to the root of E f^2, which may range over many orders of magnitude
-        waves = fft.dct(np.column_stack([coefficients / size[:, None], np.log(square)]), type=2, axis=0) / count
-        waves[0] /= 2
-        rest = 4 * float(np.sqrt((waves[-count // 4 :] ** 2).sum(axis=1)).max())
-        if rest <= tolerance:
-            values = chebyshev.chebvander(place, count - 1) @ waves
-            square = np.exp(values[:, -1])
-            return values[:, :-1] * np.sqrt(square)[:, None], square, error + rest
-    raise QuadratureError(
-        f"the coefficients of the series are not smooth in the variance of the samples: {_NODES[-1]} nodes leave "
-        f"{rest:.1e}. Declare the kinks and jumps of the function, or allow a larger error (tolerance=...)"
-    )

@@ -1,4 +1,4 @@
-"""The matrices of real inputs against the recursion written out with ``mf.overlap``, entry by entry, and their options."""
+"""The matrices of real inputs against the recursion with ``mf.overlap``, entry by entry, and their options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Array = NDArray[np.float64]
 
 ACTIVATIONS = [
     mf.relu, mf.leaky_relu(0.2), mf.identity, mf.absolute, mf.erf, mf.gelu, mf.sine, mf.cosine, mf.tanh, mf.sigmoid,
-    mf.silu, mf.softplus, mf.elu, mf.selu, mf.hard_tanh, mf.monomial(2), mf.hermite(3), mf.from_sympy("x*tanh(log(1+exp(x)))"),
+    mf.silu, mf.softplus, mf.elu, mf.selu, mf.hard_tanh, mf.monomial(2), mf.hermite(3),
+    mf.from_sympy("x*tanh(log(1+exp(x)))"),
 ]  # fmt: skip
 
 TANH = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
@@ -140,7 +141,7 @@ def test_an_input_of_zeros(activation: mf.Activation) -> None:
 
 
 def test_many_samples_of_one_variance_and_of_many() -> None:
-    """More samples than a tile has rows and columns; the coefficients of the series are interpolated in the variance."""
+    """More samples than a tile has rows and columns; the coefficients are interpolated in the variance."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((1200, 3))
     for inputs in (x, x / np.linalg.norm(x, axis=1)[:, None]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -20,7 +22,7 @@ X, Y = RNG.standard_normal((20, 4)), RNG.standard_normal((7, 4))
 
 @pytest.mark.parametrize("kind", ["covariance", "tangent"])
 @pytest.mark.parametrize("network", [NETWORK, mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0)])
-def test_it_is_the_gram(network: mf.Network, kind: str) -> None:
+def test_it_is_the_gram(network: mf.Network, kind: Literal["covariance", "tangent"]) -> None:
     kernel = NetworkKernel(network, kind, "standard", width=50)
     one, two = mf.gram(network, X, width=50), mf.gram(network, X, Y, width=50)
     np.testing.assert_array_equal(kernel(X), getattr(one, kind))

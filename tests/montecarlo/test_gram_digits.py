@@ -1,8 +1,8 @@
 """The matrices of real inputs against finite networks, on scikit-learn's digits, whose norms and angles vary.
 
-Covariances of the outputs have the limit as their expectation at every width for L = 2 alone; in deeper networks, and for
-the tangent kernel, what separates them is O(1/M). It is taken out by Richardson: twice the mean at width 2 M less that at
-width M, whose bias is O(1/M^2).
+Covariances of the outputs have the limit as their expectation at every width for L = 2 alone; in deeper networks, and
+for the tangent kernel, what separates them is O(1/M). It is taken out by Richardson: twice the mean at width 2 M less
+that at width M, whose bias is O(1/M^2).
 """
 
 from __future__ import annotations
