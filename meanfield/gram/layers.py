@@ -12,7 +12,8 @@ from ..errors import ParameterError, QuadratureError
 from ..functions import ScalarFunction
 from ..gaussian import Array
 from ..network import HiddenNormalization, Network
-from ..quadrature import AUTO, Exact
+from ..quadrature import Exact
+from .closed import ClosedMap
 from .pairs import TilePairs
 from .series import SeriesMap
 
@@ -28,34 +29,10 @@ class Map(Protocol):
         """Return the overlaps of a tile."""
 
 
-class ClosedMap:
-    """The same by the closed form of the function.
-
-    Attributes
-    ----------
-    same : array
-        E f(u)^2 of every sample, shape (T,).
-    """
-
-    def __init__(self, f: ScalarFunction, sd: Array) -> None:
-        assert f.closed_form is not None
-        assert f.closed_form.overlap is not None
-        self._overlap = f.closed_form.overlap
-        self.same = np.asarray(AUTO.second_moment(f, sd * sd).value)
-        self.error, self.alone = 0.0, 0
-
-    def __call__(self, pairs: TilePairs, rows: slice, columns: slice) -> Array:
-        """Return the overlaps of a tile."""
-        terms = self._overlap(pairs)
-        if not isinstance(terms, tuple):
-            return np.asarray(np.broadcast_to(terms, pairs.covariance.shape))
-        return np.asarray(np.broadcast_to(sum(terms[1:], start=terms[0]), pairs.covariance.shape))
-
-
 def overlap_map(f: ScalarFunction, sd: Array, *, tolerance: float, dtype: np.dtype[Any]) -> Map:
     """Return the closed form where there is one, else the series."""
     if Exact().accepts(f, "overlap"):
-        return ClosedMap(f, sd)
+        return ClosedMap(f, sd, tolerance=tolerance)
     return SeriesMap(f, sd, tolerance=tolerance, dtype=dtype)
 
 
@@ -96,12 +73,6 @@ class Chain:
         """The largest estimated error of a coefficient or integral, relative."""
         maps = [m for layer in self.layers for m in (layer.value, layer.slope) if m is not None]
         return max(m.error for m in maps)
-
-    @property
-    def closed(self) -> bool:
-        """Whether all integrals have closed forms."""
-        maps = [m for layer in self.layers for m in (layer.value, layer.slope) if m is not None]
-        return all(isinstance(m, ClosedMap) for m in maps)
 
     def tile(self, qhat: Array, rows: slice, columns: slice) -> tuple[Array, Array | None]:
         """Propagate a tile of the overlaps of the inputs, (r, c), to those of the outputs and the tangent kernel."""

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs
 
-from ..errors import QuadratureError
 from ..functions import Parity, ScalarFunction
 from ..gaussian import Array
-from ..quadrature import AUTO
+from .alone import integrate_alone
 from .coefficients import TERMS, coefficients_of
 from .pairs import TilePairs
 
@@ -34,9 +33,6 @@ _LOOKED_AT = 2048
 
 _CHUNK = 2**20
 """Entries of an array of terms of scattered pairs."""
-
-MOST_ALONE = 20_000
-"""Pairs of a matrix that may be integrated one by one."""
 
 
 class SeriesMap:
@@ -136,13 +132,5 @@ class SeriesMap:
         beyond = left * np.minimum(np.abs(pairs.correlation), 1.0) ** self._count[-1] > self.tolerance
         where = np.argwhere(beyond)
         self.alone += len(where)
-        if self.alone > MOST_ALONE:
-            raise QuadratureError(
-                f"more than {MOST_ALONE} pairs of samples are so strongly correlated that a series of {TERMS} terms "
-                f"does not give the overlaps of {self.f} to {self.tolerance:g}, and they would have to be integrated "
-                "one by one; allow a larger error (tolerance=...), or declare the strip of a smooth function "
-                "(ScalarFunction(f, strip=...)) or its closed form"
-            )
-        if len(where):
-            a, b, other = np.array([pairs.one(s, t) for s, t in where.tolist()]).T
-            value[tuple(where.T)] = AUTO.overlap(self.f, a, b, other).value
+        why = f"they are so strongly correlated that {TERMS} terms of a series do not reach {self.tolerance:g}"
+        integrate_alone(self.f, value, pairs, where, so_far=self.alone, why=why)

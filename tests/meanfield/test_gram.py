@@ -285,7 +285,7 @@ def test_undeclared_kinks_are_not_missed() -> None:
     except QuadratureError:
         return
     for matrix, wanted in zip((got.covariance, got.tangent), expected(network, x, x, 20), strict=True):
-        assert_close(matrix, wanted, 1e-9)
+        assert_close(matrix, wanted, GRAM)
 
 
 def test_a_strip_declared_too_wide_is_found() -> None:
@@ -339,3 +339,28 @@ def test_bad_input_is_refused(call: Call, message: str) -> None:
 def test_memory() -> None:
     assert mf.gram_memory(1000) == 2 * mf.gram_memory(1000, tangent=False) == 2 * mf.gram_memory(1000, dtype="float32")
     assert mf.gram_memory(10, 20) == 10 * 20 * 16 / 2**30
+
+
+def test_a_closed_form_whose_terms_cancel_is_left() -> None:
+    """Mutually huge terms in the closed form of the identity: where they cancel, the pair is integrated instead."""
+
+    def cancelling(pair: mf.GaussianPair) -> tuple[Array, ...]:
+        huge = 1e6 * (pair.covariance < 0.1) * np.ones_like(pair.covariance)
+        return pair.covariance + huge, -huge
+
+    closed = mf.ClosedForm("made up", second_moment=lambda a: a, overlap=cancelling)
+    value = mf.ScalarFunction(lambda u: u, closed_form=closed, strip=1.0)
+    phi = mf.Activation("identity with a bad formula", value, mf.identity.slope)
+    network = mf.Network.uniform(phi, depth=2, weight_variance=1.0)
+    wanted = mf.gram(mf.Network.uniform(mf.identity, depth=2, weight_variance=1.0), samples(), width=10)
+    got = mf.gram(network, samples(), width=10)
+    assert (got.covariance < 0.1).any()
+    assert_close(got.covariance, wanted.covariance, GRAM)
+
+
+def test_too_many_single_integrals_are_refused() -> None:
+    bent = mf.ScalarFunction(lambda u: np.abs(u) * np.exp(-u * u / 8), kinks=(0,))
+    network = mf.Network.uniform(mf.Activation("bent", bent), depth=2, weight_variance=1.0)
+    x = np.ones(3) + 1e-3 * np.random.default_rng(0).standard_normal((250, 3))
+    with pytest.raises(QuadratureError, match="one by one, because they are so strongly correlated"):
+        mf.gram(network, x, width=10)

@@ -7,8 +7,8 @@ Made with jax 0.4.30 in double precision by, for each activation and its varianc
     kernel(X, None, ("nngp", "ntk")), kernel(X, Y, ("nngp", "ntk"))
 
 with phi = stax.Relu(), stax.Erf(), stax.Gelu(), stax.Sin(), stax.Abs(), and stax.LayerNorm() before phi in the last.
-Its relu is off by up to 5e-9 on the diagonal of the tangent kernel, which for (2, 0) is three times the covariance: 3.045
-for the second input.
+Its relu is off by up to 5e-9 on the diagonal of the tangent kernel, which for (2, 0) is three times the covariance:
+3.045 for the second input.
 """
 
 from __future__ import annotations
