@@ -1,9 +1,10 @@
 """How long do the matrices of real inputs take, and how accurate are they? Run: python benchmarks/gram.py.
 
-Covariance and tangent kernel together, L = 3, inputs of dimension 1000 or the digits of scikit-learn (their norms vary); two
-threads unless told otherwise. Times are medians, in parentheses the shortest; the error is the largest difference from
-`mf.overlap`, pair by pair, on entries drawn at random other than those that `mf.gram` checks itself, relative to the
-root of the product of the two diagonal entries. The plain way is the closed form in NumPy on whole matrices.
+Covariance and tangent kernel together, L = 3, for Gaussian inputs of dimension 1000 and for the digits of scikit-learn,
+whose norms vary; two threads unless told otherwise. Times are medians, in parentheses the shortest; the error is the
+largest difference from `mf.overlap`, pair by pair, on entries drawn at random other than those that `mf.gram` checks
+itself, relative to the root of the product of the two diagonal entries. The plain way is the closed form in NumPy on
+whole matrices.
 """
 
 from __future__ import annotations

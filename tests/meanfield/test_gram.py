@@ -364,3 +364,19 @@ def test_too_many_single_integrals_are_refused() -> None:
     x = np.ones(3) + 1e-3 * np.random.default_rng(0).standard_normal((250, 3))
     with pytest.raises(QuadratureError, match="one by one, because they are so strongly correlated"):
         mf.gram(network, x, width=10)
+
+
+@pytest.mark.parametrize("activation", [mf.tanh, mf.silu, mf.sigmoid])
+@pytest.mark.parametrize("hidden", ["none", "layer"])
+def test_samples_that_all_look_alike(activation: mf.Activation, hidden: str) -> None:
+    """The series of smooth functions are long enough for every correlation, also 1: nothing is integrated alone."""
+    x = np.ones(10) + 1e-5 * np.random.default_rng(0).standard_normal((100, 10))
+    for s_w in (1.0, 6.0):
+        network = mf.Network.uniform(
+            activation, depth=4, weight_variance=s_w, bias_variance=0.3, hidden_normalization=hidden
+        )
+        got = mf.gram(network, x, width=20)
+        wanted = recursion(network, x[0], x[1], 20)
+        assert got.tangent is not None
+        assert got.covariance[0, 1] == pytest.approx(wanted[0], rel=GRAM)
+        assert got.tangent[0, 1] == pytest.approx(wanted[1], rel=GRAM)
