@@ -56,15 +56,17 @@ class SeriesMap:
 
     def __init__(self, f: ScalarFunction, sd: Array, *, tolerance: float, dtype: np.dtype[np.floating]) -> None:
         self.f, self.tolerance = f, tolerance
-        coefficients, self.same, self.error = coefficients_of(f, sd, tolerance)
-        starts = np.arange(0, coefficients.shape[1], _GRID)
-        seen = np.cumsum(np.add.reduceat(coefficients**2, starts, axis=1), axis=1).T
-        self._count = np.append(starts[1:], coefficients.shape[1])
-        # what is left of E f^2 after so many terms, relative; differences of squares are known to 1e-16
-        share = np.divide(seen, self.same, out=np.ones_like(seen), where=self.same > 0)
-        self._left = np.sqrt(np.maximum(1 - share, 4e-16))
+        series = coefficients_of(f, sd, tolerance)
+        self.same, self.error = series.square, series.error + tolerance
+        starts = np.arange(0, series.terms.shape[1], _GRID)
+        self._count = np.append(starts[1:], series.terms.shape[1])
+        # what is left of E f^2 after so many terms, relative: the sum of what follows
+        parts = np.add.reduceat(series.terms**2, starts, axis=1)
+        follows = np.cumsum(parts[:, :0:-1], axis=1)[:, ::-1]
+        share = np.divide(follows.T, self.same, out=np.zeros(follows.T.shape), where=self.same > 0)
+        self._left = np.sqrt(np.concatenate([share, np.zeros((1, sd.size))]) + series.beyond)
         self._start, self._step = (0, 1) if f.parity is None else (1 if f.parity is Parity.ODD else 0, 2)
-        self._terms = np.ascontiguousarray(coefficients.T[self._start :: self._step], dtype=dtype)
+        self._terms = np.ascontiguousarray(series.terms.T[self._start :: self._step], dtype=dtype)
         self.alone = 0
 
     def __call__(self, pairs: TilePairs, rows: slice, columns: slice) -> Array:
