@@ -46,6 +46,7 @@ from .fim import Exchangeable, dual_block, kappas
 from .fluctuations import Fluctuations, KernelFluctuations, OrderParameter, fluctuations
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
+from .gram import Gram, GramBlock, InputGram, Parameterization, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
 from .network import HiddenNormalization, Network, OutputNormalization
@@ -100,8 +101,11 @@ __all__ = [
     "GaussHermite",
     "GaussianPair",
     "Gegenbauer",
+    "Gram",
+    "GramBlock",
     "HermiteSeries",
     "HiddenNormalization",
+    "InputGram",
     "KernelFluctuations",
     "LearningRateBound",
     "LearningRateMap",
@@ -113,6 +117,7 @@ __all__ = [
     "Pair",
     "Panels",
     "ParameterError",
+    "Parameterization",
     "Parity",
     "QuadratureError",
     "ReadoutRequired",
@@ -146,6 +151,9 @@ __all__ = [
     "fluctuations",
     "from_sympy",
     "gelu",
+    "gram",
+    "gram_blocks",
+    "gram_memory",
     "hard_tanh",
     "hermite",
     "identity",

@@ -128,6 +128,16 @@ class GaussianPair:
             angle = np.where(np.equal(self.covariance, 0), np.pi / 2, angle)
         return number(angle)
 
+    @cached_property
+    def noisy_root(self) -> Any:
+        """The root of (1 + Var u)(1 + Var v) - (E uv)^2: that of u and v with standard normal noise of their own."""
+        return number(np.sqrt(1 + self.variance + self.other_variance + self.determinant))
+
+    @cached_property
+    def noisy_angle(self) -> Any:
+        """Pi minus the angle of u and v with that noise: it grows with E uv."""
+        return number(np.arctan2(self.noisy_root, -np.asarray(self.covariance)))
+
     @property
     def correlation(self) -> Any:
         """The correlation, in [-1, 1]; 0 where a variance is 0."""

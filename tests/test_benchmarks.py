@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tolerances import SINGLE
+from tolerances import GRAM, SINGLE
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -92,3 +92,11 @@ def test_drawn_nodes_beside_finite_networks() -> None:
 def test_cost_of_a_training_step() -> None:
     printed = run("training.py", "--widths", "10", "--samples", "20", "--rounds", "1")
     assert "tanh, batch" in printed
+
+
+def test_matrices_of_real_inputs() -> None:
+    printed = run("gram.py", "--samples", "60", "--dimension", "30", "--rounds", "1")
+    rows = [line.split() for line in printed.splitlines()[1:]]
+    errors = [float(row[-2]) for row in rows if "plain" not in row]
+    assert len(errors) == 12
+    assert max(errors) < GRAM

@@ -86,6 +86,15 @@ LAYERS = [
     {"meanfield.eigenvalues"},
     {"meanfield.learning_rate"},
     {"meanfield.learning_rate_map", "meanfield.report"},
+    {"meanfield.gram.coefficients", "meanfield.gram.inputs", "meanfield.gram.pairs"},
+    {"meanfield.gram.alone"},
+    {"meanfield.gram.closed", "meanfield.gram.series"},
+    {"meanfield.gram.layers"},
+    {"meanfield.gram.matrices", "meanfield.gram.record"},
+    {"meanfield.gram.check"},
+    {"meanfield.gram.gram"},
+    {"meanfield.gram"},
+    {"meanfield.sklearn"},
     {"meanfield"},
     {"meanfield.cli.run", "meanfield.cli.options"},
     {"meanfield.cli.activations", "meanfield.cli.analyse", "meanfield.cli.learning_rates"},
@@ -182,7 +191,7 @@ def test_the_check_sees_a_forbidden_import(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["meanfield", "montecarlo"])
 def test_heavy_packages_load_only_when_used(package: str) -> None:
-    heavy = {"sympy", "mpmath", "matplotlib", "click", "scipy.stats", "scipy.integrate", "scipy.optimize"}
+    heavy = {"sympy", "mpmath", "matplotlib", "sklearn", "click", "scipy.stats", "scipy.integrate", "scipy.optimize"}
     if package == "montecarlo":
         heavy -= {"scipy.optimize", "scipy.integrate", "scipy.stats"}
     code = f"import sys, {package}; print(*sorted({heavy!r} & set(sys.modules)))"

@@ -53,3 +53,12 @@ and lambda_max by some tens of that."""
 OFFSET = 0.01
 """How far above 2/lambda_max a small residual may die out in 200 steps, relative: 2 x f (1 + x)^400 = (1 - f)/(200 e)
 gives x/2 = 0.008 where the first eigenvector has a share of f = 1e-4 in the residual."""
+
+GRAM = 1e-11
+"""Of entries of a Gram of real inputs, relative to the diagonal: series are cut at 1e-12, and slopes amplify that."""
+
+NEARLY_PARALLEL = 1e-10
+"""The same for relu and inputs at an angle of 1e-6, in which roundings of the products of the inputs are that large."""
+
+PEER = 1e-8
+"""Of matrices by another library in double precision: that is what it loses where a correlation is 1."""

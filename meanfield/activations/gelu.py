@@ -39,8 +39,7 @@ def _second_moment(variance: Array) -> tuple[Array, ...]:
 
 
 def _overlap(pair: GaussianPair) -> tuple[Array, ...]:
-    a, other, b, det = pair.variance, pair.other_variance, pair.covariance, pair.determinant
-    root = _root(pair)
+    a, other, b, det, root = pair.variance, pair.other_variance, pair.covariance, pair.determinant, pair.noisy_root
     rest = a / (1 + a) * ((other + det) / root) + b / (1 + other) * (b / root)
     return b * _both(pair), rest / (2 * math.pi)
 
@@ -58,7 +57,7 @@ def _slope_second_moment(variance: Array) -> tuple[Array, ...]:
 
 
 def _slope_overlap(pair: GaussianPair) -> tuple[Array, ...]:
-    root = _root(pair)
+    root = pair.noisy_root
     rest = 1 / (1 + pair.variance) + 1 / (1 + pair.other_variance) + 1 / root**2
     return _both(pair), pair.covariance / root * rest / (2 * math.pi)
 
@@ -67,14 +66,9 @@ def _same(variance: Array) -> GaussianPair:
     return GaussianPair(variance, variance, variance)
 
 
-def _root(pair: GaussianPair) -> Array:
-    """Return the root of (1 + Var u)(1 + Var v) - (E uv)^2."""
-    return np.asarray(np.sqrt(1 + pair.variance + pair.other_variance + pair.determinant))
-
-
 def _both(pair: GaussianPair) -> Array:
-    """Return E Phi(u) Phi(v), as the angle between -pi/2 and pi/2 that grows with E uv from the lower end."""
-    return np.asarray(np.arctan2(_root(pair), -pair.covariance) / (2 * math.pi))
+    """Return E Phi(u) Phi(v)."""
+    return np.asarray(pair.noisy_angle / (2 * math.pi))
 
 
 gelu = Activation(

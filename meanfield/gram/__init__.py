@@ -1,0 +1,12 @@
+"""Real inputs: the T x T matrices of the limit, covariance of the outputs and tangent kernel.
+
+Each sample goes through the layers by itself once (``layers``); pairs follow in tiles that stay in the cache
+(``matrices``), by closed forms or, where there is none, by one power series for each sample (``series``). Some entries
+are always computed again by ``mf.overlap`` (``check``).
+"""
+
+from .gram import GramBlock, Parameterization, gram, gram_blocks, gram_diagonal, gram_memory
+from .inputs import InputGram
+from .record import Gram
+
+__all__ = ["Gram", "GramBlock", "InputGram", "Parameterization", "gram", "gram_blocks", "gram_diagonal", "gram_memory"]

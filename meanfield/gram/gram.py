@@ -1,0 +1,294 @@
+"""The limit on real inputs: covariance of the outputs and tangent kernel of the samples that are given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..errors import AssumptionError, ParameterError, require_boolean, require_choice, require_integer, require_number
+from ..gaussian import Array
+from ..network import HiddenNormalization, Network
+from .check import check
+from .inputs import InputGram, read_inputs
+from .layers import make_chain
+from .matrices import Problem, default_threads
+from .record import Gram
+
+MEMORY_LIMIT = 8.0
+"""GiB that the matrices may take unless the user says otherwise."""
+
+TOLERANCE = 1e-12
+
+_SINGLE = 1e-7
+
+
+class Parameterization(StrEnum):
+    """Which parameters the tangent kernel takes derivatives by; the functions of the network are the same."""
+
+    STANDARD = "standard"
+    """The weights and biases of (1)-(2), W^l_ij ~ N(0, s_w^2/M_{l-1}), b ~ N(0, s_b^2): the paper's."""
+    NTK = "ntk"
+    """Weights and biases of variance 1 that are multiplied by s_w/sqrt(M_{l-1}) and s_b: Jacot et al. (2018)."""
+
+
+@dataclass(frozen=True, eq=False)
+class GramBlock:
+    """Some rows of the two matrices."""
+
+    rows: slice
+    covariance: Array
+    """Shape (rows, T')."""
+    tangent: Array | None
+    """In the same shape."""
+
+
+def gram(
+    network: Network,
+    inputs: ArrayLike | InputGram,
+    other: ArrayLike | None = None,
+    *,
+    width: int | None = None,
+    parameterization: Parameterization | str = Parameterization.STANDARD,
+    biases: bool = True,
+    tangent: bool = True,
+    dtype: DTypeLike = np.float64,
+    tolerance: float = TOLERANCE,
+    threads: int | None = None,
+    memory_limit: float = MEMORY_LIMIT,
+) -> Gram:
+    r"""Return the covariance of the outputs and the tangent kernel of an infinitely wide network on real inputs.
+
+    With qhat^0_st = x(s).x(t)/M_0 and q^{l+1} = s_w^2 qhat^l + s_b^2 for every pair of samples,
+
+        qhat^{l+1}_st = E phi(u) phi(v),        (u, v) ~ N(0, [[q^{l+1}_ss, q^{l+1}_st], [q^{l+1}_st, q^{l+1}_tt]]);
+
+    the covariance is q^L, and T F* = \sum_l qtilde^l (M_{l-1} qhat^{l-1} + 1), with qtilde of (7) for each pair. With
+    layer normalisation in the hidden layers each sample's pre-activations are divided by sqrt(q_ss).
+
+    Parameters
+    ----------
+    network : Network
+        Hidden normalisation "none" or "layer". The normalisation of the outputs enters the eigenvalues alone.
+    inputs : array_like of shape (T, M_0), or InputGram
+        Real inputs, in the scale that the network sees: M_0 is their dimension, whatever ``width_ratios`` says.
+    other : array_like of shape (T', M_0), optional
+        A second set, for the columns: test against training inputs.
+    width : int
+        M, from which the other layers have M_l = alpha_l M units. Not needed for "ntk", where it cancels.
+    parameterization : Parameterization or str
+        Of the tangent kernel. "standard": M_0 is the dimension of the inputs, M_l counts the weights of the layers
+        above. "ntk": T F* = \sum_l qtilde^l q^l.
+    biases : bool
+        Whether the tangent kernel has the derivatives by the biases, the "+ 1" (with "ntk": s_b^2 of each q^l).
+    tangent : bool
+        False: the covariance alone, in less than half the time.
+    dtype : float64 or float32
+        Of the matrices. In float32 they are off by some 1e-6; half the memory and time.
+    tolerance : float
+        Of each integral without a closed form, relative to its scale; from 1e-14 to 1e-3.
+    threads : int, optional
+        Two, or one where there is but one processor, if left out; more rarely help. BLAS has one thread in each.
+    memory_limit : float
+        GiB that the matrices may take; see :func:`gram_memory`, and :func:`gram_blocks` for what does not fit.
+
+    Returns
+    -------
+    Gram
+        Relative to the root of the product of the two diagonal entries, accurate to about ``tolerance``, and checked
+        against ``mf.overlap`` on a sample of pairs. A tangent kernel of an activation with kinks is known only to 1e-8
+        between samples that differ by 1e-8 and less, but are not equal or parallel: their angle is the root of a
+        difference of the products x(s).x(t).
+
+    Raises
+    ------
+    ParameterError
+        For inputs that are not finite or of the wrong shape, a missing width, and matrices that exceed the memory.
+    AssumptionError
+        With batch normalisation in the hidden layers.
+    QuadratureError
+        If integrals do not reach the tolerance, or the check fails.
+
+    Equations: (5), (6), (7), (S.7)
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=3.0, bias_variance=0.64)
+    >>> x = np.random.default_rng(0).standard_normal((500, 100))
+    >>> found = mf.gram(network, x, width=1000)
+    >>> found.covariance.shape, found.error < 1e-11
+    ((500, 500), True)
+    >>> round(found.largest, 1), round(mf.learning_rate_bound(found.statistics()).value, 6)
+    (243.3, 0.008219)
+    """
+    problem, kind, parameters = _problem(
+        network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance
+    )
+    needed = gram_memory(problem.rows, problem.columns, tangent=tangent, dtype=dtype)
+    if needed > require_number("memory_limit", memory_limit, above=0):
+        expected = f"at least the {needed:.3g} GiB that this needs; mf.gram_blocks gives some rows at a time"
+        raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
+    covariance, kernel = problem.whole(threads=_threads(threads))
+    error = check(problem, covariance, kernel, rows=slice(0, problem.rows), tolerance=tolerance)
+    return Gram(covariance, kernel, network, kind.value, parameters, problem.inputs.symmetric, error)
+
+
+def gram_blocks(
+    network: Network,
+    inputs: ArrayLike | InputGram,
+    other: ArrayLike | None = None,
+    *,
+    width: int | None = None,
+    parameterization: Parameterization | str = Parameterization.STANDARD,
+    biases: bool = True,
+    tangent: bool = True,
+    dtype: DTypeLike = np.float64,
+    tolerance: float = TOLERANCE,
+    threads: int | None = None,
+    memory_limit: float = MEMORY_LIMIT,
+) -> Iterator[GramBlock]:
+    """Yield the rows of both matrices in blocks that fit the memory, each checked like the whole.
+
+    Parameters and errors are those of :func:`gram`; ``memory_limit`` is for one block. Bad input is refused at the
+    call, not at the first block.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> x = np.random.default_rng(0).standard_normal((1000, 20))
+    >>> trace = 0.0
+    >>> for block in mf.gram_blocks(network, x, width=100, memory_limit=0.005):
+    ...     trace += np.trace(block.tangent[:, block.rows])
+    >>> bool(abs(trace / np.trace(mf.gram(network, x, width=100).tangent) - 1) < 1e-12)
+    True
+    """
+    problem, _, _ = _problem(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
+    row = gram_memory(1, problem.columns, tangent=tangent, dtype=dtype)
+    rows = int(require_number("memory_limit", memory_limit, above=0) / row)
+    if rows < 1:
+        raise ParameterError("memory_limit", f"at least the {row:.3g} GiB of one row", f"{memory_limit:g} GiB")
+    return _blocks(problem, rows, _threads(threads), tolerance)
+
+
+def _blocks(problem: Problem, rows: int, threads: int, tolerance: float) -> Iterator[GramBlock]:
+    for start in range(0, problem.rows, rows):
+        some = slice(start, min(start + rows, problem.rows))
+        covariance, kernel = problem.some(some.start, some.stop, threads=threads)
+        check(problem, covariance, kernel, rows=some, tolerance=tolerance)
+        yield GramBlock(some, covariance, kernel)
+
+
+def gram_diagonal(
+    network: Network,
+    inputs: ArrayLike,
+    *,
+    width: int | None = None,
+    parameterization: Parameterization | str = Parameterization.STANDARD,
+    biases: bool = True,
+    tangent: bool = True,
+    tolerance: float = TOLERANCE,
+) -> tuple[Array, Array | None]:
+    """Return the diagonals of both matrices of :func:`gram`, shape (T,) each: parameters and errors are the same.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> gram_diagonal(network, [[1.0, 1.0], [0.0, 2.0]], width=100)
+    (array([2., 4.]), array([205., 407.]))
+    """
+    problem, _, _ = _problem(network, inputs, None, width, parameterization, biases, tangent, np.float64, tolerance)
+    return problem.chain.covariance, problem.chain.tangent
+
+
+def gram_memory(
+    samples: int, other_samples: int | None = None, *, tangent: bool = True, dtype: DTypeLike = np.float64
+) -> float:
+    """Return how many GiB the matrices of :func:`gram` take; all else is a few MiB for each thread.
+
+    Examples
+    --------
+    >>> round(gram_memory(2000), 3), round(gram_memory(50_000), 1)
+    (0.06, 37.3)
+    """
+    rows = require_integer("samples", samples, at_least=1)
+    columns = rows if other_samples is None else require_integer("other_samples", other_samples, at_least=1)
+    return _precision(dtype).itemsize * rows * columns * (2 if tangent else 1) / 2**30
+
+
+def _problem(
+    network: Network,
+    inputs: ArrayLike | InputGram,
+    other: ArrayLike | None,
+    width: int | None,
+    parameterization: Parameterization | str,
+    biases: bool,
+    tangent: bool,
+    dtype: DTypeLike,
+    tolerance: float,
+) -> tuple[Problem, Parameterization, float]:
+    """Return what is to be computed, in which parameterization, and P; or raise, before any work."""
+    if not isinstance(network, Network):
+        raise ParameterError("network", "a meanfield.Network", repr(network))
+    if network.hidden_normalization is HiddenNormalization.BATCH:
+        raise AssumptionError(
+            "batch normalisation in the hidden layers couples all samples: their covariance is no function of that of "
+            "each pair, and the matrices of given inputs have no formula here yet",
+            {"batch_norm_parameters": "the order parameters of Gaussian inputs"},
+        )
+    kind = require_choice("parameterization", parameterization, Parameterization)
+    tangent, biases = require_boolean("tangent", tangent), require_boolean("biases", biases)
+    precision = _precision(dtype)
+    tolerance = require_number("tolerance", tolerance, at_least=1e-14)
+    if tolerance > 1e-3:
+        raise ParameterError("tolerance", "at most 1e-3", tolerance)
+    if precision == np.float32:
+        tolerance = max(tolerance, _SINGLE)
+    if width is None and tangent and kind is Parameterization.STANDARD:
+        raise ParameterError("width", "given (M) for the tangent kernel of the standard parameterization", "None")
+    read = read_inputs(inputs, other, precision)
+    units = () if width is None else (read.dimension, *network.widths(width)[1:])
+    if kind is Parameterization.STANDARD:
+        own = tuple(_standard(m, biases) for m in units[:-1])
+    else:
+        own = tuple(_ntk(0.0 if biases else s_b) for s_b in network.bias_variance)
+    squares = read.squares if read.symmetric else np.concatenate([read.squares, read.other_squares])
+    chain = make_chain(network, squares, own, tangent=tangent, tolerance=tolerance, dtype=precision)
+    parameters = sum(here * (below + biases) for below, here in pairwise(units)) or math.nan
+    return Problem(read, chain, precision), kind, float(parameters)
+
+
+def _standard(units: int, biases: bool) -> Callable[[Array, Array], Array]:
+    def own(qhat: Array, q: Array) -> Array:
+        theta = qhat * units
+        if biases:
+            theta += 1
+        return theta
+
+    return own
+
+
+def _ntk(left_out: float) -> Callable[[Array, Array], Array]:
+    return lambda qhat, q: q - left_out
+
+
+def _precision(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        precision = np.dtype(dtype)
+    except TypeError:
+        raise ParameterError("dtype", "float64 or float32", dtype) from None
+    if precision.name not in ("float64", "float32"):
+        raise ParameterError("dtype", "float64 or float32", precision.name)
+    return precision
+
+
+def _threads(threads: int | None) -> int:
+    return default_threads() if threads is None else require_integer("threads", threads, at_least=1, at_most=1024)
