@@ -59,7 +59,7 @@ LAYERS = [
     {"meanfield.spectrum.nodes", "meanfield.spectrum.extremes", "meanfield.spectrum.validity"},
     {"meanfield.spectrum.limit", "meanfield.spectrum.places"},
     {"meanfield.spectrum.limit_cavity", "meanfield.spectrum.collective"},
-    {"meanfield.spectrum.limit_solver"},
+    {"meanfield.spectrum.limit_solver", "meanfield.spectrum.disorder"},
     {"meanfield.spectrum.limit_density"},
     {"meanfield.spectrum.corrected"},
     {"meanfield.spectrum.spectrum"},
