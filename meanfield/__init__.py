@@ -75,7 +75,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
-from .spectrum import Spectrum, spectrum
+from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
 
 __all__ = [
     "AUTO",
@@ -87,6 +87,8 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "DrawnLargest",
+    "EdgeError",
     "EdgeOfChaos",
     "Eigenspace",
     "EigenvalueStatistics",
@@ -131,6 +133,7 @@ __all__ = [
     "batch_norm_parameters",
     "check_activation",
     "cosine",
+    "drawn_largest",
     "dual_block",
     "edge_curve",
     "edge_of_chaos",

@@ -25,6 +25,7 @@ from .order_parameter_sampler import OrderParameterDraws, sample_order_parameter
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
+from .prediction import predict_largest
 from .processes import Processes
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
@@ -86,6 +87,7 @@ __all__ = [
     "measure_spread",
     "measure_threshold",
     "precision_error",
+    "predict_largest",
     "propagate",
     "q_form_gram",
     "q_matrix",

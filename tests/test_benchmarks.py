@@ -82,6 +82,13 @@ def test_tangent_kernels_of_other_libraries_agree() -> None:
     assert max(errors) < SINGLE
 
 
+def test_drawn_nodes_beside_finite_networks() -> None:
+    arguments = ("--networks", "relu(2,0)", "--outputs", "1", "2", "--widths", "30", "--members", "3", "--draws", "3")
+    printed = run("drawn.py", *arguments)
+    assert "ratio" in printed
+    assert "simulated/predicted" in run("drawn.py", *arguments, "--own")
+
+
 def test_cost_of_a_training_step() -> None:
     printed = run("training.py", "--widths", "10", "--samples", "20", "--rounds", "1")
     assert "tanh, batch" in printed

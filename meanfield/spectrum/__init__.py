@@ -4,6 +4,8 @@ Each unit's activity and gradient over the samples are, given the part z that th
 is the sample's own, and noise (``nodes``).
 """
 
+from .drawn_edge import Edge, EdgeError
+from .drawn_ensemble import DrawnLargest, drawn_largest
 from .spectrum import Spectrum, spectrum
 
-__all__ = ["Spectrum", "spectrum"]
+__all__ = ["DrawnLargest", "Edge", "EdgeError", "Spectrum", "drawn_largest", "spectrum"]

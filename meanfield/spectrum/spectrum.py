@@ -20,6 +20,7 @@ from ..records import Pair, table
 from .collective import CollectiveModes, collective_modes
 from .corrected import CorrectedCount
 from .disorder import disorder
+from .drawn_ensemble import DrawnLargest, drawn_largest
 from .limit import limit_model
 from .limit_density import LimitDensity
 from .validity import warnings_of
@@ -41,6 +42,9 @@ class Spectrum:
     network: Network
     width: int
     samples: int
+    draws: int
+    """How many networks are drawn for figures that need it: all of lambda_max for C > 1, its spread for C = 1."""
+    seed: int
     order: OrderParameters = field(repr=False)
     _modes: CollectiveModes = field(repr=False)
     _limit: LimitDensity = field(repr=False)
@@ -113,20 +117,49 @@ class Spectrum:
         return self._limit.lower_edge()
 
     @cached_property
+    def drawn(self) -> DrawnLargest:
+        """lambda_max of networks whose hidden units are drawn: see :func:`meanfield.drawn_largest`."""
+        return drawn_largest(self.network, width=self.width, samples=self.samples, draws=self.draws, seed=self.seed)
+
+    @cached_property
     def largest(self) -> float:
-        """E lambda_max at this width."""
+        """E lambda_max at this width: from the density for C = 1, from draws for C > 1."""
         return self.kth_largest(1)
+
+    @property
+    def largest_standard_error(self) -> float:
+        """Of ``largest``, from the number of draws: 0 for C = 1, where nothing is drawn."""
+        return 0.0 if self.network.outputs == 1 else self.drawn.standard_error
+
+    @cached_property
+    def largest_sd(self) -> float:
+        """The standard deviation of lambda_max over networks, from draws."""
+        return self.drawn.sd
+
+    def largest_quantile(self, probability: float) -> float:
+        """Return the value that lambda_max is below with a probability, from draws."""
+        return self.drawn.quantile(probability)
 
     @cached_property
     def largest_median(self) -> float:
-        """The median of lambda_max over networks, given that they differ as little as the model says."""
+        """The median of lambda_max over networks: from the density for C = 1, from draws for C > 1."""
+        if self.network.outputs > 1:
+            return self.drawn.quantile(0.5)
         return self._count.place_of_median()
 
     def kth_largest(self, k: int) -> float:
-        """Return the mean of the k-th largest eigenvalue at this width, k = 1 .. T - 1."""
+        """Return the mean of the k-th largest eigenvalue at this width, k = 1 .. T - 1; for C > 1 only k = 1.
+
+        The gradients of several outputs have overlaps that fluctuate by O(sqrt(C/M)), and the top of the spectrum is
+        where they are large: draws have that for the largest eigenvalue.
+        """
         k = require_integer("k", k, at_least=1)
         if k >= self._eigenvalues:
             raise ParameterError("k", f"below the number of eigenvalues, {self._eigenvalues}", k)
+        if self.network.outputs > 1:
+            if k > 1:
+                raise AssumptionError(f"of several outputs only the largest eigenvalue is known, got k = {k}")
+            return self.drawn.mean
         return self._count.place_of_mean(k)
 
     @property
@@ -149,6 +182,12 @@ class Spectrum:
         """What stands against these figures for this network and these sizes; empty where the theory holds."""
         found = warnings_of(self.network, self.order, self.width, self.samples)
         return (*found, *self._warnings_of_modes())
+
+    def _described(self) -> str:
+        median = f"median {self.largest_median:.5g}"
+        if self.network.outputs == 1:
+            return median
+        return f"{median}, +- {self.largest_standard_error:.2g} from {self.drawn.draws} draws"
 
     @property
     def _rho(self) -> float:
@@ -190,7 +229,7 @@ class Spectrum:
 
     def __str__(self) -> str:
         rows = [
-            ("lambda_max", f"{self.largest:.5g}", f"median {self.largest_median:.5g}"),
+            ("lambda_max", f"{self.largest:.5g}", self._described()),
             ("edge", f"{self.edge:.5g}", "of the limiting density"),
             ("mean", f"{self.mean:.5g}", "of the eigenvalues of F*"),
             ("c0, c1, c2", f"{self.c0:.4g}, {self.c1:.4g}, {self.c2:.4g}", "of Theorem 3.3 (ii)"),
@@ -205,6 +244,8 @@ def spectrum(
     samples: int,
     inputs: Pair[float] = STANDARD_INPUTS,
     order: OrderParameters | None = None,
+    draws: int = 40,
+    seed: int = 0,
     method: Method = AUTO,
 ) -> Spectrum:
     """Return the spectrum of the Fisher information after mean subtraction, where T grows with the width.
@@ -221,6 +262,8 @@ def spectrum(
         M; the rounded widths of the layers enter.
     samples : int
         T >= 2. M and T are taken to be large and of the same order: ``validity`` says where that is in doubt.
+    draws, seed : int
+        Of networks whose hidden units are drawn, at least 2: they give lambda_max for C > 1, and its spread.
     inputs, order, method
         As for :func:`eigenvalue_statistics`.
 
@@ -264,8 +307,11 @@ def spectrum(
     widths = network.widths(width)[:-1]
     samples = require_integer("samples", samples, at_least=2)
     order = propagate(network, inputs=inputs, method=method) if order is None else require_order(network, order)
+    draws = require_integer("draws", draws, at_least=2)
+    if network.outputs > 1 and inputs != STANDARD_INPUTS:
+        raise AssumptionError(f"networks are drawn with standard inputs, got {inputs}")
     model = limit_model(network, order, widths, samples)
     modes = collective_modes(network, order, width=width)
     if network.outputs == 1:
         model = replace(model, disorder=disorder(modes, width=width, samples=samples))
-    return Spectrum(network, width, samples, order, modes, LimitDensity(model))
+    return Spectrum(network, width, samples, draws, seed, order, modes, LimitDensity(model))

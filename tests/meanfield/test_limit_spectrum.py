@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -254,3 +255,21 @@ def test_what_the_theory_does_not_cover_is_refused_or_said() -> None:
     assert any("few" in warning for warning in mf.spectrum(network, width=1000, samples=10).validity)
     assert any("narrow" in warning for warning in mf.spectrum(network, width=50, samples=50).validity)
     assert any("far from 1" in warning for warning in mf.spectrum(network, width=100, samples=10**4).validity)
+
+
+def test_several_outputs_and_spreads_come_from_draws() -> None:
+    network = NETWORKS["tanh 3"].normalized(output="mean")
+    one = mf.spectrum(network, width=200, samples=200, draws=12)
+    assert one.largest_standard_error == 0
+    assert one.drawn.mean == pytest.approx(one.largest, rel=0.05)  # the two theories differ by terms of O(1/M)
+    assert 0.02 < one.largest_sd / one.largest < 0.2
+    assert one.largest_quantile(0.1) < one.largest_quantile(0.5) < one.largest_quantile(0.9)
+    several = mf.spectrum(replace(network, outputs=3), width=200, samples=200, draws=6)
+    assert several.largest == several.drawn.mean > 1.05 * one.largest  # the overlaps of the gradients fluctuate
+    assert several.largest_standard_error == several.drawn.standard_error > 0
+    assert several.largest_median == several.largest_quantile(0.5)
+    assert "6 draws" in str(several)
+    with pytest.raises(mf.AssumptionError, match="only the largest"):
+        several.kth_largest(2)
+    with pytest.raises(mf.ParameterError, match="draws"):
+        mf.spectrum(network, width=200, samples=200, draws=1)
