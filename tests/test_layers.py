@@ -63,7 +63,7 @@ LAYERS = [
     {"meanfield.spectrum.drawn_ensemble"},
     {"meanfield.spectrum.limit", "meanfield.spectrum.places"},
     {"meanfield.spectrum.limit_cavity", "meanfield.spectrum.collective"},
-    {"meanfield.spectrum.limit_solver"},
+    {"meanfield.spectrum.limit_solver", "meanfield.spectrum.disorder"},
     {"meanfield.spectrum.limit_density"},
     {"meanfield.spectrum.corrected"},
     {"meanfield.spectrum.spectrum"},

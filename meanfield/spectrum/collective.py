@@ -78,6 +78,9 @@ def square_nodes(activation: Activation, common: CommonPart) -> SquareNodes:
 class CollectiveLayer:
     """One hidden layer l as the modes see it."""
 
+    activation: Activation
+    common: CommonPart
+    """The rule for averages given z."""
     nodes: Nodes
     squares: SquareNodes
     ratio: float
@@ -204,6 +207,10 @@ class CollectiveModes:
         >>> [round(float(covariance[i, i]), 4) for i in (1, 3, 4, 5)]
         [2.0, 0.2676, 2.9776, 0.5803]
         """
+        return through_layers(*self.responses())
+
+    def responses(self) -> tuple[Array, Array]:
+        """Return R and N at Lambda = 0: how modes answer to each other, and the covariance of their noise."""
         response, spread = np.zeros((2, self._size, self._size))
         spread[:2, :2] = np.diag(self._inputs(1.0, 0.0)).real
         for l, layer in enumerate(self.layers, start=1):
@@ -211,9 +218,7 @@ class CollectiveModes:
             answer = _answer(layer, 0.0, 0.0, 1.0, layer.difference, layer.excess)
             response[np.ix_(o, c)] = answer.response.real[:, : c.size]
             spread[np.ix_(o, o)] = answer.spread.real / layer.ratio
-        linear = np.linalg.inv(np.eye(self._size) - response)
-        covariance: Array = linear @ spread @ linear.T
-        return covariance
+        return response, spread
 
     def matrix(self, state: Complex) -> Complex:
         """Return K, complex symmetric of shape (6 L, 6 L): of each layer 0 .. L-1 A, E, D, in both blocks.
@@ -284,6 +289,13 @@ class CollectiveModes:
         return np.arange(3 * l, 3 * l + 3, dtype=np.intp), np.array(moving, dtype=np.intp)
 
 
+def through_layers(response: Array, noise: Array) -> Array:
+    """Return the covariance (1 - R)^-1 N (1 - R')^-1 of o = R o + noise."""
+    linear = np.linalg.inv(np.eye(len(response)) - response)
+    covariance: Array = linear @ noise @ linear.T
+    return covariance
+
+
 def collective_modes(network: Network, order: OrderParameters, *, width: int | None = None) -> CollectiveModes:
     """Return the modes of a network without hidden normalisation, non-centred or not.
 
@@ -308,6 +320,8 @@ def collective_modes(network: Network, order: OrderParameters, *, width: int | N
         up = network.weight_variance[l]
         layers.append(
             CollectiveLayer(
+                activation=activation,
+                common=common,
                 nodes=nodes_of(activation, common),
                 squares=square_nodes(activation, common),
                 ratio=ratios[l],

@@ -78,6 +78,8 @@ class LimitModel:
     """r."""
     samples: int
     """T."""
+    disorder: float = 0.0
+    """v, by which finite samples differ: see ``disorder``; 0 in the limit."""
 
 
 def limit_model(network: Network, order: OrderParameters, widths: Sequence[int], samples: int) -> LimitModel:

@@ -77,7 +77,7 @@ class LimitCavity:
             answer = layer.answer(g, v[-1], u[l], s[l], d[-1], upward=True)
             v.append(answer.v_above)
             d.append(answer.d_above)
-        total = np.full_like(g, model.constant)
+        total = model.constant - model.disorder * g
         for l in reversed(range(1, hidden + 1)):
             answer = self._layers[l - 1].answer(g, v[l - 1], u[l], s[l], d[l - 1], upward=False)
             s[l - 1], u[l - 1] = answer.s_below, answer.u_below
@@ -99,7 +99,12 @@ class LimitCavity:
         v: Complex = self._v1(g, s[0])
         d = np.zeros_like(g)
         a0 = model.forward + s[0]
-        phi = -_log(g) + (model.constant - x) * g + model.share * _log_one_plus(a0, model.inputs * g)
+        phi = (
+            -_log(g)
+            + (model.constant - x) * g
+            - model.disorder * g**2 / 2
+            + model.share * _log_one_plus(a0, model.inputs * g)
+        )
         share = model.share
         for l, layer in enumerate(self._layers, start=1):
             phi -= share / layer.layer.down * s[l - 1] * v
@@ -230,6 +235,8 @@ def mean_logarithm(b: Complex, c0: Complex, w: Complex, variance: float) -> Comp
 
     With r as in :func:`averages`, d/dr E log(zeta^2/s^2 + r^2) = sqrt(2 pi) w(i r/sqrt(2)).
     """
+    if variance == 0:  # no shared gradient: an even activation without biases
+        return _log_one_plus(b, c0)
     s, constant = math.sqrt(variance), 1 + b * c0
     t = variance * b * w / constant
     far = np.abs(t) < 1 / _FAR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -54,6 +55,11 @@ class LimitDensity:
     def supercritical(self, x: Array) -> Array:
         """Return how many hidden units stand alone at x, over T."""
         return self._each(x, lambda state, _: self.cavity.supercritical(state))
+
+    @property
+    def lowest(self) -> float:
+        """Below it there is nothing: r, less what a semicircle of variance v reaches."""
+        return self.model.constant - 2 * math.sqrt(self.model.disorder)
 
     @cached_property
     def mean(self) -> float:
@@ -111,7 +117,7 @@ class LimitDensity:
         raise QuadratureError(f"no place was found with a share of {share:.3g} of the eigenvalues above it")
 
     def _bracket(self, share: float) -> tuple[float, float]:
-        low, high = max(self.model.constant, _LEAST * self.mean), 2 * self.mean
+        low, high = max(self.lowest, _LEAST * self.mean), 2 * self.mean
         for _ in range(60):
             if self.above(np.array([high]))[0] < share:
                 return low, high
@@ -125,9 +131,9 @@ class LimitDensity:
 
     def lower_edge(self) -> float:
         """Return the left end of the density, which is r or 0 where the density does not vanish before."""
-        least = np.array([max(self.model.constant * (1 + _ROOT), _LEAST * self.mean)])
+        least = np.array([max(self.lowest * (1 + _ROOT), _LEAST * self.mean)])
         if not self._vanishes(least)[0]:
-            return self.model.constant
+            return max(self.lowest, 0.0)
         return self._end(self.place(1 - _NEARLY), 1 / 1.05)
 
     def _end(self, inside: float, factor: float) -> float:

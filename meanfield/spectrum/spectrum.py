@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import overload
 
@@ -17,8 +17,9 @@ from ..network import HiddenNormalization, Network, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair, table
-from .collective import collective_modes
+from .collective import CollectiveModes, collective_modes
 from .corrected import CorrectedCount
+from .disorder import disorder
 from .drawn_ensemble import DrawnLargest, drawn_largest
 from .limit import limit_model
 from .limit_density import LimitDensity
@@ -45,6 +46,7 @@ class Spectrum:
     """How many networks are drawn for figures that need it: all of lambda_max for C > 1, its spread for C = 1."""
     seed: int
     order: OrderParameters = field(repr=False)
+    _modes: CollectiveModes = field(repr=False)
     _limit: LimitDensity = field(repr=False)
 
     @overload
@@ -52,7 +54,10 @@ class Spectrum:
     @overload
     def density(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
     def density(self, x: ArrayLike) -> float | NDArray[np.float64]:
-        """Return the limiting density of the C T eigenvalues of F* at x > 0; its integral is 1."""
+        """Return the density of the C T eigenvalues of F* at x > 0; its integral is 1.
+
+        It is the limiting one, but for one output blurred by how samples differ at this width.
+        """
         return self._at(x, self._limit.density)
 
     @overload
@@ -108,7 +113,7 @@ class Spectrum:
 
     @cached_property
     def lower_edge(self) -> float:
-        """Where the density begins on the left; finite networks blur it by O(1/sqrt(M))."""
+        """Where the density begins on the left, with samples that differ by O(1/sqrt(M)) for one output."""
         return self._limit.lower_edge()
 
     @cached_property
@@ -169,8 +174,8 @@ class Spectrum:
 
     @property
     def c2(self) -> float:
-        """The constant of the upper bound in (18): (second_moment - mean^2)/rho."""
-        return (self.second_moment - self.mean**2) / self._rho
+        """The constant of the upper bound in (18): (second_moment - mean^2)/rho, without terms of O(1/M)."""
+        return (self.second_moment - self._limit.model.disorder - self.mean**2) / self._rho
 
     @cached_property
     def validity(self) -> tuple[str, ...]:
@@ -195,15 +200,13 @@ class Spectrum:
     @cached_property
     def _count(self) -> CorrectedCount:
         """The number of eigenvalues above x; with several outputs without the modes, which are not known for them."""
-        modes = collective_modes(self.network, self.order, width=self.width) if self.network.outputs == 1 else None
-        return CorrectedCount(self._limit, modes, self._eigenvalues)
+        return CorrectedCount(self._limit, self._modes if self.network.outputs == 1 else None, self._eigenvalues)
 
     def _warnings_of_modes(self) -> tuple[str, ...]:
         """Return what is to be said where collective modes move lambda_max."""
         several = self.network.outputs > 1
         with_modes, without = (
-            CorrectedCount(self._limit, modes, self.samples).place(0.5)
-            for modes in (collective_modes(self.network, self.order, width=self.width), None)
+            CorrectedCount(self._limit, modes, self.samples).place(0.5) for modes in (self._modes, None)
         )
         moved = with_modes / without - 1
         if several and abs(moved) > _MOVED:
@@ -289,7 +292,7 @@ def spectrum(
     >>> round(eigenvalues.largest, 2), eigenvalues.edge  # measured: 8.48 +- 0.05
     (8.44, inf)
     >>> round(eigenvalues.density(2.0), 3), round(eigenvalues.above(2.0), 3)
-    (0.273, 0.403)
+    (0.275, 0.404)
     """
     require_instance("network", network, Network)
     if network.output_normalization is not OutputNormalization.MEAN:
@@ -307,6 +310,8 @@ def spectrum(
     draws = require_integer("draws", draws, at_least=2)
     if network.outputs > 1 and inputs != STANDARD_INPUTS:
         raise AssumptionError(f"networks are drawn with standard inputs, got {inputs}")
-    return Spectrum(
-        network, width, samples, draws, seed, order, LimitDensity(limit_model(network, order, widths, samples))
-    )
+    model = limit_model(network, order, widths, samples)
+    modes = collective_modes(network, order, width=width)
+    if network.outputs == 1:
+        model = replace(model, disorder=disorder(modes, width=width, samples=samples))
+    return Spectrum(network, width, samples, draws, seed, order, modes, LimitDensity(model))

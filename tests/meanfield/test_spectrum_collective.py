@@ -161,7 +161,7 @@ def test_one_hidden_layer_in_closed_form() -> None:
 
 def test_the_phase_at_each_place_is_that_of_a_path_from_infinity() -> None:
     limit, modes = both(DEEP, 400, 400)
-    x = limit.mean * np.geomspace(100.0, 2.0, 150)
+    x = limit.mean * np.geomspace(100.0, 2.0, 50)
     states = solve(limit.cavity, x)
     determinants = np.array([np.linalg.det(modes.matrix(state)) for state in states])
     turns = np.angle(determinants[1:] / determinants[:-1])
