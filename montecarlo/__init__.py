@@ -15,7 +15,13 @@ from .dual_operator import dual_operator
 from .eigenvalue_method import EigenvalueMethod, choose_method
 from .ensemble import Ensemble, run_ensemble, run_ensembles
 from .executors import WorkerError
-from .experiments import EigenspaceExperiment, EigenvalueExperiment, LastLayerExperiment, OrderParameterExperiment
+from .experiments import (
+    EigenspaceExperiment,
+    EigenvalueExperiment,
+    LastLayerExperiment,
+    OrderParameterExperiment,
+    SpectrumExperiment,
+)
 from .export import table_rows, to_frame, to_xarray, write_table
 from .forward import Forward, forward
 from .last_layer import last_layer_gram
@@ -30,7 +36,14 @@ from .processes import Processes
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
 from .rates import DeviationExperiment, Rate, Rates, measure_rates
-from .spectrum import measure_eigenspace, measure_eigenvalues, measure_largest, measure_last_layer
+from .spectrum import (
+    Eigenvalues,
+    measure_all_eigenvalues,
+    measure_eigenspace,
+    measure_eigenvalues,
+    measure_largest,
+    measure_last_layer,
+)
 from .store import Store, StoredEnsemble, read_store
 from .sweeps import LearningRateSweep, SweepPlan, TrainingExperiment, sweep_learning_rates
 from .threshold import Threshold, ThresholdExperiment, measure_threshold
@@ -42,6 +55,7 @@ __all__ = [
     "EigenspaceExperiment",
     "EigenvalueExperiment",
     "EigenvalueMethod",
+    "Eigenvalues",
     "Ensemble",
     "FiniteNetwork",
     "Forward",
@@ -56,6 +70,7 @@ __all__ = [
     "RateFit",
     "Rates",
     "Row",
+    "SpectrumExperiment",
     "Store",
     "StoreError",
     "StoredEnsemble",
@@ -76,6 +91,7 @@ __all__ = [
     "forward",
     "gram_memory",
     "last_layer_gram",
+    "measure_all_eigenvalues",
     "measure_deviations",
     "measure_eigenspace",
     "measure_eigenvalues",

@@ -22,7 +22,13 @@ from .last_layer import require_plain_outputs
 from .order_parameters import measure_order_parameters
 from .problem import Problem
 from .propagate import Sweep, propagate, sweep_memory
-from .spectrum import measure_eigenspace, measure_eigenvalues, measure_last_layer
+from .spectrum import (
+    Eigenvalues,
+    measure_all_eigenvalues,
+    measure_eigenspace,
+    measure_eigenvalues,
+    measure_last_layer,
+)
 
 Record_co = TypeVar("Record_co", covariant=True)
 
@@ -136,6 +142,42 @@ class EigenvalueExperiment(_FisherMeasurement):
         return measure_eigenvalues(
             self._sweep(rng), biases=self.biases, memory_limit=self.memory_limit, method=self.solver
         )
+
+
+@dataclass(frozen=True)
+class SpectrumExperiment(_FisherMeasurement):
+    """Measure all eigenvalues of the dual F* of a fresh network on fresh inputs.
+
+    Parameters
+    ----------
+    network : Network
+        With any normalisation.
+    width, samples, memory_limit, dtype, biases
+        As for :class:`EigenvalueExperiment`.
+
+    Raises
+    ------
+    ParameterError
+        As for :class:`EigenvalueExperiment`.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> SpectrumExperiment(network, width=50, samples=20).run(np.random.default_rng(0)).values.shape
+    (20,)
+    """
+
+    @property
+    def memory(self) -> float:
+        """How many GiB one member takes, predicted."""
+        of_gram = self._gram_memory(self.network.outputs, self.network.hidden_normalization)
+        # the dense eigensolver works on a copy of the Gram
+        return super().memory + of_gram + self._gram_memory(self.network.outputs)
+
+    def run(self, rng: np.random.Generator) -> Eigenvalues:
+        """Run one member."""
+        return measure_all_eigenvalues(self._sweep(rng), biases=self.biases, memory_limit=self.memory_limit)
 
 
 @dataclass(frozen=True)

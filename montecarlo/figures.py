@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from meanfield import Network, OutputNormalization
 
 from .aside import aside
-from .paper import FIGURE_1, RateCurve, SharpnessCurve, TrainingMap
+from .paper import FIGURE_1, DensityCurve, RateCurve, SharpnessCurve, TrainingMap
 from .power_law import RateFit
 from .training import EXPLOSION
 
@@ -80,6 +80,40 @@ def plot_figure_1(curves: Sequence[SharpnessCurve]) -> Figure:
     members = len(curves[0].points[0].ensemble.members)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     figure.suptitle(f"points: mean of {members} networks; bars: standard deviation of one network", fontsize="small")
+    return figure
+
+
+def draw_density(axes: Axes, curve: DensityCurve) -> Axes:
+    """Draw the eigenvalues of all networks as a histogram, their density by the theory, and lambda_max."""
+    found = curve.eigenvalues
+    bins = np.linspace(0, curve.x[-1], 81)
+    axes.hist(found.ravel(), bins.tolist(), density=True, color=_GREY, label=f"eigenvalues of {len(found)} networks")
+    axes.plot(curve.x, curve.density, "-", color=_BLUE, label="density by the theory")
+    axes.axvline(curve.largest, linestyle="--", color=_RED, label=r"mean of $\lambda_{\max}$ by the theory")
+    height = axes.get_ylim()[1]
+    axes.errorbar(
+        found[:, 0].mean(),
+        0.12 * height,
+        xerr=found[:, 0].std(ddof=1),
+        fmt="o",
+        color=_BLACK,
+        capsize=3,
+        label=r"measured $\lambda_{\max}$: mean, standard deviation of one network",
+    )
+    axes.set(xlabel=r"eigenvalue $\lambda$ of the FIM", xlim=(0, curve.x[-1]), title=_described(FIGURE_1[curve.name]))
+    axes.grid(alpha=0.3)
+    return axes
+
+
+def plot_spectrum(curves: Sequence[DensityCurve]) -> Figure:
+    """Draw the density of eigenvalues after mean subtraction: one panel for each network."""
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
+    panels = figure.subplots(1, len(curves))
+    for axes, curve in zip(panels, curves, strict=True):
+        draw_density(axes, curve)
+    panels[0].set_ylabel("density")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    figure.suptitle(f"after mean subtraction, $M = T = {curves[0].width}$", fontsize="small")
     return figure
 
 

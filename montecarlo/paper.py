@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield import (
     EigenvalueStatistics,
@@ -25,9 +26,10 @@ from meanfield.errors import require_integer, require_sequence
 from .compare import compare
 from .comparison import Comparison
 from .ensemble import Ensemble, run_ensembles
-from .experiments import EigenvalueExperiment
+from .experiments import EigenvalueExperiment, SpectrumExperiment
 from .power_law import RateFit
 from .rates import Rates, measure_rates, spawn_seeds
+from .spectrum import Eigenvalues
 from .store import Store
 from .sweeps import LearningRateSweep, SweepPlan, sweep_learning_rates
 
@@ -116,6 +118,77 @@ def figure_1(
     return tuple(
         SharpnessCurve(name, network, tuple(point(network, width) for width in widths)) for name, network in networks
     )
+
+
+@dataclass(frozen=True, eq=False)
+class DensityCurve:
+    """The density of eigenvalues after mean subtraction, theory and experiment, for one network."""
+
+    name: str
+    width: int
+    """M = T."""
+    x: NDArray[np.float64]
+    """Places, shape (points,)."""
+    density: NDArray[np.float64]
+    """By the theory, at the places."""
+    largest: float
+    """E lambda_max by the theory."""
+    distance: float
+    """Kolmogorov-Smirnov: the largest difference between the shares above x, of the theory and of all networks."""
+    ensemble: Ensemble[Eigenvalues]
+
+    @property
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """Of each network but the one that mean subtraction makes zero, in decreasing order: (members, T - 1)."""
+        return np.array([member.values[:-1] for member in self.ensemble.members])
+
+
+def figure_spectrum(
+    *,
+    width: int,
+    members: int,
+    seed: int,
+    executor: Executor | None = None,
+    store: Store | None = None,
+    progress: Callable[[], object] | None = None,
+) -> tuple[DensityCurve, ...]:
+    """Measure and predict the density of eigenvalues after mean subtraction for the networks of figure 1, with T = M.
+
+    Parameters
+    ----------
+    width : int
+        M = T, at least 20.
+    members : int
+        Networks, at least 2.
+    seed, executor, store, progress
+        As for :func:`run_ensembles`; ``progress`` is called ``2 * members`` times.
+
+    Returns
+    -------
+    tuple of DensityCurve
+        One for each network.
+    """
+    require_integer("width", width, at_least=20)
+    require_integer("members", members, at_least=2)
+    networks = {name: network.normalized(output="mean") for name, network in FIGURE_1.items()}
+    ensembles = run_ensembles(
+        [SpectrumExperiment(network, width, width) for network in networks.values()],
+        members=members,
+        seed=seed,
+        executor=executor,
+        store=store,
+        progress=progress,
+    )
+    curves = []
+    for (name, network), ensemble in zip(networks.items(), ensembles, strict=True):
+        theory = spectrum(network, width=width, samples=width)
+        x = np.linspace(0.5 * theory.lower_edge, 1.2 * theory.largest, 300)
+        values = np.concatenate([member.values[:-1] for member in ensemble.members])
+        shares = np.linspace(0.005, 0.995, 100)
+        distance = np.max(np.abs(np.asarray(theory.above(np.quantile(values, 1 - shares))) - shares))
+        density = np.asarray(theory.density(x))
+        curves.append(DensityCurve(name, width, x, density, theory.largest, float(distance), ensemble))
+    return tuple(curves)
 
 
 FIGURE_S1 = FIGURE_1

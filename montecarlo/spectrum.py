@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from meanfield import (
 )
 from meanfield.errors import require_instance
 
+from .codec import register
 from .dual import MEMORY_LIMIT, dual_gram
 from .dual_operator import dual_operator, plain_trace
 from .dual_tiles import dual_moments, sum_of_squares
@@ -233,6 +234,38 @@ def measure_eigenspace(sweep: Sweep, *, biases: bool = True, memory_limit: float
         parameters=float(sweep.finite_network.parameters(biases=biases)),
         theorem="measured",
     )
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Eigenvalues:
+    """All eigenvalues of the dual F* of one network."""
+
+    values: NDArray[np.float64]
+    """In decreasing order: shape (C T,). Those of directions that a normalisation removes are zero up to rounding."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Eigenvalues) and np.array_equal(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
+
+def measure_all_eigenvalues(sweep: Sweep, *, biases: bool = True, memory_limit: float = MEMORY_LIMIT) -> Eigenvalues:
+    """Measure every eigenvalue of the dual F* of a finite network, which are those of F that are not zero.
+
+    Parameters and errors are those of :func:`dual_gram`; it takes a dense eigensolver.
+
+    Examples
+    --------
+    >>> import meanfield as mf, montecarlo as mc
+    >>> network, rng = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0), np.random.default_rng(0)
+    >>> finite = mc.sample_network(network, width=20, rng=rng)
+    >>> sweep = mc.propagate(finite, mc.sample_inputs(network, width=20, samples=5, rng=rng))
+    >>> measure_all_eigenvalues(sweep).values.shape
+    (5,)
+    """
+    gram = dual_gram(sweep, biases=biases, memory_limit=memory_limit)
+    return Eigenvalues(np.asarray(linalg.eigvalsh(gram)[::-1], dtype=np.float64))
 
 
 def _method_for(

@@ -21,6 +21,7 @@ LARGEST = 200_000
 
 TINY = {
     "1": ("--widths", "10,20", "--members", "2"),
+    "spectrum": ("--width", "20", "--members", "2"),
     "s1": ("--widths", "10,20,40", "--members", "4"),
     "2": ("--widths", "10,20", "--samples", "12", "--steps", "3", "--learning-rates", "1e-3,1e-1"),
     "s2": ("--widths", "10,20", "--samples", "12", "--steps", "3", "--learning-rates", "1e-3,1e-1", "--members", "2"),

@@ -1,4 +1,4 @@
-"""The commands ``montecarlo figure 1`` and ``montecarlo figure s1``: quantities against the width."""
+"""The commands ``montecarlo figure 1``, ``s1`` and ``spectrum``: quantities against the width, and a density."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from meanfield.errors import require_integer
 from meanfield.records import plain
 
 from ..ensemble import family
-from ..experiments import EigenvalueExperiment
-from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, FIGURE_S1, figure_1, figure_s1
+from ..experiments import EigenvalueExperiment, SpectrumExperiment
+from ..paper import FIGURE_1, FIGURE_1_OUTPUTS, FIGURE_S1, figure_1, figure_s1, figure_spectrum
 from ..rates import DeviationExperiment
 from .figure_options import FigureOptions, figure_options
-from .figure_tables import figure_1_table, figure_s1_table
+from .figure_tables import figure_1_table, figure_s1_table, spectrum_table
 from .options import read_widths
 
 
@@ -78,6 +78,30 @@ def figure_s1_command(full: bool, widths: str | None, members: int, options: Fig
         table=figure_s1_table,
         draw=lambda figures, curves: figures.plot_figure_s1(curves),
     )
+
+
+@click.command("spectrum")
+@click.option("--width", type=int, default=600, show_default=True, help="M = T.")
+@click.option("--members", type=int, default=20, show_default=True, help="Networks of each kind.")
+@figure_options("spectrum.png")
+def figure_spectrum_command(width: int, members: int, options: FigureOptions) -> None:
+    """Beyond the paper: the density of eigenvalues after mean subtraction.
+
+    T = M, L = 3, alpha_l = C = 1; relu with variances (2, 0) and tanh with (3, 0.64): the eigenvalues of all networks
+    as a histogram, under the density of the theory, and lambda_max.
+
+    \b
+    Examples:
+      montecarlo figure spectrum
+      montecarlo figure spectrum --width 1000 --members 20 --output spectrum.pdf
+    """
+    seed = options.run.seed
+    runs = len(FIGURE_1) * require_integer("members", members, at_least=2)
+    require_integer("width", width, at_least=20)
+    with options.run.running(family("figure spectrum", SpectrumExperiment, seed=seed), runs) as how:
+        curves = figure_spectrum(width=width, members=members, seed=seed, **how)
+    record = {"members": members, "curves": [plain(curve) for curve in curves]}
+    options.finish(record, spectrum_table(curves), lambda figures: figures.plot_spectrum(curves))
 
 
 def _measure_and_draw(

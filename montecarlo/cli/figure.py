@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from .curve_figures import figure_1_command, figure_s1_command
+from .curve_figures import figure_1_command, figure_s1_command, figure_spectrum_command
 from .training_figures import figure_2_command, figure_s2_command
 
 
 @click.group()
 def figure() -> None:
-    """Reproduce a figure of the paper: a table, an image and its data."""
+    """Reproduce a figure of the paper, or draw one beyond it: a table, an image and its data."""
 
 
-for command in (figure_1_command, figure_s1_command, figure_2_command, figure_s2_command):
+for command in (figure_1_command, figure_s1_command, figure_2_command, figure_s2_command, figure_spectrum_command):
     figure.add_command(command)

@@ -11,7 +11,7 @@ from meanfield.records import table
 
 from ..compare import LARGEST, SHARP
 from ..comparison import HEADERS
-from ..paper import FIGURE_S1_QUANTITY, RateCurve, SharpnessCurve, TrainingMap
+from ..paper import FIGURE_S1_QUANTITY, DensityCurve, RateCurve, SharpnessCurve, TrainingMap
 
 
 def figure_1_table(curves: Sequence[SharpnessCurve]) -> str:
@@ -45,6 +45,17 @@ def _rate_table(curve: RateCurve) -> str:
         f"{curve.name}: {FIGURE_S1_QUANTITY}\nq = {fit.q:.3f}, {interval}; "
         f"measured/theory {curve.ratio:.3f} ± {curve.ratio_error:.3f}\n{table(rows, headers)}"
     )
+
+
+def spectrum_table(curves: Sequence[DensityCurve]) -> str:
+    """Return lambda_max and the distance between density and eigenvalues."""
+    rows = []
+    for curve in curves:
+        largest = curve.eigenvalues[:, 0]
+        measured = f"{largest.mean():.4g} ± {largest.std(ddof=1) / math.sqrt(largest.size):.1e}"
+        ratio = f"{largest.mean() / curve.largest:.3f}"
+        rows.append((curve.name, curve.width, f"{curve.largest:.4g}", measured, ratio, f"{curve.distance:.3f}"))
+    return table(rows, ("network", "M = T", "lambda_max", "measured", "ratio", "Kolmogorov-Smirnov"))
 
 
 def training_table(maps: Sequence[TrainingMap]) -> str:
