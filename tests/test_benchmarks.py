@@ -100,3 +100,11 @@ def test_matrices_of_real_inputs() -> None:
     errors = [float(row[-2]) for row in rows if "plain" not in row]
     assert len(errors) == 12
     assert max(errors) < GRAM
+
+
+def test_the_spectrum_of_networks_and_single_readout_weights() -> None:
+    printed = run("spectrum.py", "--width", "40", "--members", "2", "--only", "relu (2, 0), L = 2")
+    assert printed.splitlines()[1].startswith("relu (2, 0), L = 2, rho = 1")
+    printed = run("readout_outliers.py", "--width", "50", "--members", "3")
+    growth = [float(cell) for cell in printed.splitlines()[-1].split()[1:]]
+    assert growth[-1] > growth[1] > growth[0]  # lambda_max grows, if slowly
