@@ -32,10 +32,13 @@ from .eigenvalues import (
     Correction,
     Eigenspace,
     EigenvalueStatistics,
+    LayerNormSpectrum,
     Regime,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
+    layer_norm_spectrum,
+    leading_eigenvalues,
     moment_bounds,
     sharpness_exponents,
 )
@@ -71,6 +74,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
+from .without_layer_norm import without_layer_norm
 
 __all__ = [
     "AUTO",
@@ -92,6 +96,7 @@ __all__ = [
     "Gegenbauer",
     "HermiteSeries",
     "HiddenNormalization",
+    "LayerNormSpectrum",
     "LearningRateBound",
     "LearningRateMap",
     "Method",
@@ -132,6 +137,8 @@ __all__ = [
     "identity",
     "kappas",
     "last_layer_statistics",
+    "layer_norm_spectrum",
+    "leading_eigenvalues",
     "leaky_relu",
     "learning_rate_bound",
     "learning_rate_map",
@@ -150,4 +157,5 @@ __all__ = [
     "sine",
     "softplus",
     "tanh",
+    "without_layer_norm",
 ]

@@ -23,6 +23,7 @@ from .network import FiniteNetwork, sample_inputs, sample_network
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
+from .predict import predict_leading
 from .processes import Processes
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
@@ -81,6 +82,7 @@ __all__ = [
     "measure_spread",
     "measure_threshold",
     "precision_error",
+    "predict_leading",
     "propagate",
     "q_form_gram",
     "q_matrix",
