@@ -53,3 +53,6 @@ and lambda_max by some tens of that."""
 OFFSET = 0.01
 """How far above 2/lambda_max a small residual may die out in 200 steps, relative: 2 x f (1 + x)^400 = (1 - f)/(200 e)
 gives x/2 = 0.008 where the first eigenvector has a share of f = 1e-4 in the residual."""
+
+LIMIT_OF_SAMPLES = 1e-8
+"""Of a formula for q_t -> q_st at q_t - q_st = 1e-9, relative."""
