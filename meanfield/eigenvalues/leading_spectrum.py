@@ -85,7 +85,7 @@ def leading_eigenvalues(
     >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, outputs=4, output_normalization="layer")
     >>> outputs = np.random.default_rng(1).normal(size=(100, 4))
     >>> mf.leading_eigenvalues(network, outputs, width=1000, count=4).round(3)
-    array([1220.909, 1134.604, 1057.888,  216.877])
+    array([2370.501, 2192.415, 1802.994,  673.001])
     """
     u = checked_outputs(outputs)
     samples = len(u)
