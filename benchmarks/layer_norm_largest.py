@@ -1,13 +1,13 @@
 """How well is lambda_max behind layer normalisation predicted, network by network? Run with --help for the options.
 
-For each network the theory takes this network's own outputs. A line has the paper's bounds of
-lambda_max (the mean over the networks of the lower and the upper one, in units of the measured value), and
-measured/theory: the median over the networks, the smallest and the largest; "with control" the theory takes more of
-each network, ``mc.predict_leading(sweep, control=True)``. The second table is the law of
-lambda_max over networks beside the measured quantiles; the third has finite networks with layer normalisation in the
-hidden layers beside the same without it and with stretched activations, ``mf.without_layer_norm``.
+For each network the theory takes this network's own outputs. A line has the paper's bounds of lambda_max (the mean over
+the networks of the lower and the upper one, in units of the measured value), and measured/theory: the median over the
+networks, the smallest and the largest; "with control" the theory takes more of each network,
+``mc.predict_leading(sweep, control=True)``. The second table is the law of lambda_max over networks beside the measured
+quantiles; the third has finite networks with layer normalisation in the hidden layers beside the same without it and
+with stretched activations, ``mf.without_layer_norm``.
 
-python benchmarks/layer_norm_largest.py: M = 1000, T = 100, 20 networks a line; three minutes on one core.
+python benchmarks/layer_norm_largest.py: M = 1000, T = 100, 20 networks a line; four minutes on one core.
 """
 
 from __future__ import annotations

@@ -85,3 +85,11 @@ def test_tangent_kernels_of_other_libraries_agree() -> None:
 def test_cost_of_a_training_step() -> None:
     printed = run("training.py", "--widths", "10", "--samples", "20", "--rounds", "1")
     assert "tanh, batch" in printed
+
+
+def test_layer_norm_network_by_network() -> None:
+    options = ("--width", "30", "--samples", "12", "--members", "3", "--draws", "20")
+    printed = run("layer_norm_largest.py", *options, "--outputs", "4", "--networks", "tanh (3, 0.64)")
+    rows = [line.split() for line in printed.splitlines() if line.startswith("tanh")]
+    assert len(rows) == 2 + 2 + 3  # hidden none and layer twice, and three normalisations of the outputs
+    assert all(0.2 < float(row[-8]) < 5 for row in rows[:2])

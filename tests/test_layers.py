@@ -61,7 +61,7 @@ LAYERS = [
     {"meanfield.eigenvalues.hypotheses", "meanfield.eigenvalues.moments"},
     {"meanfield.eigenvalues.eigenspace", "meanfield.eigenvalues.last_layer", "meanfield.eigenvalues.unnormalized"},
     {"meanfield.eigenvalues.layer_normalization", "meanfield.eigenvalues.mean_subtraction"},
-    {"meanfield.eigenvalues.layer_norm_secular"},
+    {"meanfield.eigenvalues.layer_norm_secular", "meanfield.eigenvalues.splitting"},
     {"meanfield.eigenvalues.leading_spectrum"},
     {"meanfield.eigenvalues.layer_norm_spectrum"},
     {"meanfield.eigenvalues.batch_normalization"},

@@ -10,12 +10,15 @@ import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from problems import RELU, TANH
+from problems import RELU, RELU_BIASED, TANH
+from scipy.special import ndtr
 from tolerances import LIMIT_OF_SAMPLES, ROUNDING, SIGMAS, TWO_ROUTES
 
 import meanfield as mf
+import montecarlo as mc
 from meanfield.eigenvalues.layer_norm_secular import Secular
 from meanfield.eigenvalues.layer_norm_spectrum import limit_of_many_samples
+from meanfield.eigenvalues.splitting import drawn_overlaps, relative_splitting
 from meanfield.readout import limiting_outputs
 
 Array = NDArray[np.float64]
@@ -217,11 +220,11 @@ def test_what_is_refused() -> None:
 def test_the_law_is_that_of_the_matrices_of_drawn_outputs(hidden: str) -> None:
     network = layered(RELU, 5, hidden)
     order = mf.propagate(network)
-    block = mf.dual_block(network, order, width=300, samples=12)
+    block = mf.dual_block(network, order, width=300, samples=12, leading_order=True)
     rng = np.random.default_rng(7)
     drawn = [limiting_outputs(network, samples=12, rng=rng, order=order) for _ in range(20)]
     expected = sorted(dense(block.contrast, block.cross * np.eye(5), u)[0] for u in drawn)
-    law = mf.layer_norm_spectrum(network, width=300, samples=12, draws=20, seed=7)
+    law = mf.layer_norm_spectrum(network, width=300, samples=12, draws=20, seed=7, leading_order=True)
     np.testing.assert_allclose(law.draws, expected, rtol=TWO_ROUTES)
     assert (law.median, law.quantile(0), law.quantile(1)) == (np.median(law.draws), law.draws[0], law.draws[-1])
 
@@ -242,8 +245,8 @@ def test_the_tail(outputs: int) -> None:
     """P(lambda_max > x) ~ T (C F*_tt/(2 q_t x))^((C-1)/2)/Gamma((C+1)/2), whose powers decide which moments exist."""
     network, samples, draws = layered(TANH, outputs), 3, 20_000
     order = mf.propagate(network)
-    block = mf.dual_block(network, order, width=100, samples=samples)
-    law = mf.layer_norm_spectrum(network, width=100, samples=samples, draws=draws)
+    block = mf.dual_block(network, order, width=100, samples=samples, leading_order=True)
+    law = mf.layer_norm_spectrum(network, width=100, samples=samples, draws=draws, leading_order=True)
     rare = 4e-3
     power = (outputs - 1) / 2
     rate = outputs * block.same / (2 * float(order.preactivation.same[-1]))
@@ -277,7 +280,7 @@ def exact_limit(outputs: int, square: float, same: float, cross: float) -> float
     ("square", "same", "cross"), [(9.0, 2.0, 1.0), (0.3, 1.0, 0.9), (4.0, 3.0, 1e-6), (50.0, 1.0, 0.999)]
 )
 def test_many_samples(outputs: int, square: float, same: float, cross: float) -> None:
-    got = float(limit_of_many_samples(outputs, np.array(square), same, cross))
+    got = float(limit_of_many_samples(outputs, np.array(square), same, cross)[1])
     assert got == pytest.approx(exact_limit(outputs, square, same, cross), rel=TWO_ROUTES)
     # it is bounded, whatever the network
     assert got <= outputs * (outputs - 2) / ((outputs - 1) * (outputs - 3) * (same - cross)) * (1 + ROUNDING)
@@ -285,21 +288,23 @@ def test_many_samples(outputs: int, square: float, same: float, cross: float) ->
 
 def test_samples_that_are_all_alike() -> None:
     square = np.array([2.0, 7.0])
-    np.testing.assert_allclose(limit_of_many_samples(6, square, 1.5, 1.5), 6 / (1.5 * square), rtol=ROUNDING)
-    np.testing.assert_allclose(
-        limit_of_many_samples(6, square, 1.5 + 1e-9, 1.5), 6 / (1.5 * square), rtol=LIMIT_OF_SAMPLES
-    )
+    for nearly, tolerance in ((0.0, ROUNDING), (1e-9, LIMIT_OF_SAMPLES)):
+        along, across = limit_of_many_samples(6, square, 1.5 + nearly, 1.5)
+        np.testing.assert_allclose(across, 6 / (1.5 * square), rtol=tolerance)
+        assert (np.abs(along) <= tolerance * across).all()
 
 
-def test_the_average_by_sampling() -> None:
+def test_the_averages_by_sampling() -> None:
     outputs, square, same, cross = 6, 5.0, 2.0, 0.7
     rng = np.random.default_rng(3)
     x = math.sqrt(same - cross) * rng.standard_normal((200_000, outputs - 1))
     x[:, 0] += math.sqrt(cross * square)
     lengths = np.sum(x**2, axis=1)
-    terms = outputs / lengths * (1 - x[:, 1] ** 2 / lengths)
-    off = terms.mean() - float(limit_of_many_samples(outputs, np.array(square), same, cross))
-    assert abs(off) < SIGMAS * terms.std() / math.sqrt(terms.size)
+    expected = limit_of_many_samples(outputs, np.array(square), same, cross)
+    assert expected[0] < expected[1]
+    for i in (0, 1):
+        terms = outputs / lengths * (1 - x[:, i] ** 2 / lengths)
+        assert abs(terms.mean() - float(expected[i])) < SIGMAS * terms.std() / math.sqrt(terms.size)
 
 
 def test_finitely_many_samples_approach_the_formula() -> None:
@@ -309,7 +314,7 @@ def test_finitely_many_samples_approach_the_formula() -> None:
     q, q_st = (float(pair[-1]) for pair in order.preactivation)
     rng = np.random.default_rng(5)
     a = rng.normal(size=8)
-    limit = float(limit_of_many_samples(8, np.array(8 * a.var()), q, q_st))
+    limit = float(limit_of_many_samples(8, np.array(8 * a.var()), q, q_st)[1])
     off = []
     for samples in (300, 30_000):
         block = mf.dual_block(network, order, width=100, samples=samples)
@@ -331,3 +336,76 @@ def test_the_law_for_infinitely_many_samples() -> None:
     errors = math.hypot(law.standard_error, many.standard_error)
     assert abs(many.mean - law.mean) < SIGMAS * errors + 0.03 * law.mean
     assert law.draws.std() > 0.2 * law.mean  # and still it is random
+
+
+def test_the_draws_of_overlaps() -> None:
+    drawn = drawn_overlaps(0.05, 6, 20_000, np.random.default_rng(0))
+    off, on = drawn[:, 0, 1], drawn[:, 2, 2]
+    for entries, mean, variance in ((off, 0.0, 0.0025), (on, 1.0, 0.005)):
+        assert abs(entries.mean() - mean) < SIGMAS * entries.std() / math.sqrt(entries.size)
+        assert entries.var() == pytest.approx(variance, rel=SIGMAS * math.sqrt(2 / entries.size) + 0.01)
+    assert (np.linalg.eigvalsh(drawn_overlaps(1.0, 6, 50, np.random.default_rng(1))) > 0).all()
+
+
+@pytest.mark.parametrize("hidden", ["none", "layer"])
+@pytest.mark.parametrize("network", [RELU, RELU_BIASED])
+def test_the_splitting_is_that_of_products_of_wishart_matrices(network: mf.Network, hidden: str) -> None:
+    """Q^m = (1/M_m) sum_j m1_j^2 zeta_j zeta_j', drawn from the top down; for relu m1 is the normal distribution."""
+    network = layered(network, 4, hidden)
+    width, draws = 400, 500
+    order = mf.propagate(network)
+    epsilon = relative_splitting(network, order, width=width)
+    rng = np.random.default_rng(0)
+    q, q_st = order.preactivation
+    qhat = order.activity.cross
+    relative = []
+    for _ in range(draws):
+        overlap = np.eye(4)
+        total = (width * qhat[-1] + 1) * overlap
+        for layer in (1, 0):
+            z = rng.standard_normal(width)
+            slope = ndtr(math.sqrt(q_st[layer] / (q[layer] - q_st[layer])) * z)
+            if hidden == "layer":
+                slope /= math.sqrt(q[layer])
+            root = np.linalg.cholesky(overlap)
+            zeta = math.sqrt(network.weight_variance[layer + 1]) * rng.standard_normal((width, 4)) @ root.T
+            overlap = (slope[:, None] * zeta).T @ (slope[:, None] * zeta) / width
+            total = total + (width * qhat[layer] + 1) * overlap
+        relative += (total[np.triu_indices(4, 1)] / (np.trace(total) / 4)).tolist()
+    found = math.sqrt(np.mean(np.square(relative)))
+    assert found == pytest.approx(epsilon, rel=SIGMAS / math.sqrt(2 * draws) + network.depth_to_width(width))
+
+
+@pytest.mark.parametrize("hidden", ["none", "layer"])
+def test_the_splitting_of_finite_networks(hidden: str) -> None:
+    network = layered(TANH, 6, hidden).normalized(output="none")
+    width, samples, members = 300, 60, 48
+    epsilon = relative_splitting(network, mf.propagate(network), width=width)
+    squares = []
+    for seed in range(members):
+        rng = np.random.default_rng(seed)
+        finite = mc.sample_network(network, width=width, rng=rng)
+        sweep = mc.propagate(finite, mc.sample_inputs(network, width=width, samples=samples, rng=rng))
+        gram = mc.dual_gram(sweep).reshape(6, samples, 6, samples)
+        overlaps = gram.sum(axis=(1, 3)) - np.einsum("ktjt->kj", gram)
+        squares.append(np.mean((overlaps[np.triu_indices(6, 1)] / (np.trace(overlaps) / 6)) ** 2))
+    found, chance = np.mean(squares), np.std(squares) / math.sqrt(members)
+    # the pairs of finitely many samples add noise of O(1/T) of the variance
+    assert abs(found / epsilon**2 - 1) < SIGMAS * chance / epsilon**2 + 0.1
+    assert SIGMAS * chance < 0.4 * epsilon**2
+
+
+def test_the_splitting_needs_a_common_part() -> None:
+    network = layered(TANH, 4)
+    order = mf.propagate(network, inputs=mf.Pair(1.0, -0.3))
+    with pytest.raises(mf.AssumptionError, match="leading_order=True leaves it out"):
+        mf.layer_norm_spectrum(network, width=100, samples=4, order=order, draws=2)
+
+
+def test_the_law_at_finite_width_is_higher_by_the_splitting() -> None:
+    network = layered(RELU, 10)
+    medians = [
+        mf.layer_norm_spectrum(network, width=200, samples=20, draws=400, leading_order=leading).median
+        for leading in (False, True)
+    ]
+    assert 1.03 < medians[0] / medians[1] < 1.25
