@@ -39,7 +39,7 @@ def predict_leading(sweep: Sweep, *, control: bool = False) -> EigenvalueStatist
     EigenvalueStatistics
         For the widths and the samples of the sweep, bias parameters included: what :func:`measure_eigenvalues`
         measures. At M = 1000, L = 3 and C = 4 to 10 the median over networks is within 5 % of the prediction, and most
-        of them within 10 %; with ``control`` within 2 % and 5 % (docs/layer_norm.md).
+        of them within 10 %; with ``control`` within 2 % and 6 % (docs/layer_norm.md).
 
     Raises
     ------

@@ -39,7 +39,7 @@ _AT_ONCE = 1 << 22
 class Secular:
     """The secular equation for the outputs of one network.
 
-    Equations: (S.88)-(S.93)
+    Equations: (S.88)-(S.95)
     """
 
     contrast: float

@@ -119,7 +119,7 @@ def layer_norm_spectrum(
         For numbers out of range.
     AssumptionError
         As :func:`leading_eigenvalues`; for outputs that are not layer-normalised, and for C = 3 with T = inf, where
-        lambda_max grows as log T.
+        lambda_max grows at least as log T.
 
     Notes
     -----
@@ -132,7 +132,7 @@ def layer_norm_spectrum(
     so that the weight of this tail goes as T^((3-C)/2): for C >= 4 it vanishes with many samples, and A is bounded, by
     C (C-2)/((C-1) (C-3) (q_t - q_st)).
 
-    Equations: (S.88)-(S.93), Theorem 4.1
+    Equations: (S.88)-(S.95), Theorem 4.1
 
     Examples
     --------
@@ -160,7 +160,9 @@ def layer_norm_spectrum(
     if network.outputs == 2:
         return LayerNormSpectrum(np.zeros(draws), math.inf)
     if math.isinf(samples) and network.outputs == 3:
-        raise AssumptionError("for C = 3 lambda_max has no limit for T -> inf: it grows as log T. Give a finite T")
+        raise AssumptionError(
+            "for C = 3 lambda_max has no limit for T -> inf: it grows at least as log T. Give a finite T"
+        )
     epsilon = 0.0 if leading_order else relative_splitting(network, order, width=width)
     if math.isinf(samples):
         square = rng.chisquare(network.outputs - 1, draws)
@@ -202,8 +204,8 @@ def _split(along: Array, across: Array, overlaps: Array) -> Array:
     d = np.repeat(across[:, None], overlaps.shape[1], axis=1)
     d[:, 0] = np.maximum(0.0, along)
     roots = np.sqrt(d)
-    largest: Array = np.linalg.eigvalsh(roots[:, :, None] * overlaps * roots[:, None, :])[:, -1]
-    return largest
+    values = np.linalg.eigvalsh(roots[:, :, None] * overlaps * roots[:, None, :])
+    return np.asarray(values[:, -1], dtype=np.float64)
 
 
 def _warnings(outputs: int) -> tuple[str, ...]:

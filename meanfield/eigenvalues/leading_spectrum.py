@@ -56,8 +56,8 @@ def leading_eigenvalues(
     width : int
         M.
     count : int, optional
-        How many of the C T eigenvalues, from the largest down; all of them if left out. One alone costs O(T C^2) a
-        step, some seven of them; others 50 steps each.
+        How many of the C T eigenvalues, from the largest down; all of them if left out. With layer normalisation one
+        alone costs O(T C^2) a step, some five of them; others 50 steps each.
     inputs, order, leading_order, method
         As for :func:`eigenvalue_statistics`.
 
@@ -77,7 +77,7 @@ def leading_eigenvalues(
     QuadratureError
         As :func:`eigenvalue_statistics`.
 
-    Equations: (16), (17), (S.22), (S.50), (S.88)-(S.93)
+    Equations: (16), (17), (S.22), (S.50), (S.88)-(S.95)
 
     Examples
     --------
