@@ -44,7 +44,8 @@ def predict_leading(sweep: Sweep, *, control: bool = False) -> EigenvalueStatist
     Raises
     ------
     AssumptionError, ParameterError
-        As :func:`meanfield.eigenvalue_statistics`.
+        As :func:`meanfield.eigenvalue_statistics`; and with ``control``, for a network so narrow that the overlaps of
+        its gradients are not positive definite.
 
     Equations: (19), (26), (27)
 

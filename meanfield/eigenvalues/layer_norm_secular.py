@@ -88,6 +88,9 @@ class Secular:
         # the rows of ``basis`` are the coordinates of the unit vectors of R^C
         basis = _across(np.eye(size + 1))
         cross = block.cross * np.eye(size) if overlaps is None else basis.T @ overlaps @ basis
+        least = float(np.linalg.eigvalsh(cross)[0])
+        if least <= 0:
+            raise ParameterError("overlaps", "positive definite, as they are in wide networks", f"eigenvalue {least:g}")
         return cls(block.contrast, cross, variances[order], (x / lengths[:, None])[order])
 
     def largest(self) -> float:

@@ -150,11 +150,12 @@ def layer_norm_spectrum(
     if network.output_normalization is not OutputNormalization.LAYER:
         raise AssumptionError(
             "layer_norm_spectrum needs layer normalisation of the outputs, not "
-            f"output_normalization={network.output_normalization!s}, with which lambda_max does not vary at large width"
+            f"output_normalization={network.output_normalization!s}",
+            {"eigenvalue_statistics": "what the other theorems say of lambda_max"},
         )
     order = propagate(network, inputs=inputs, samples=samples, method=method) if order is None else order
     finite = 1 if math.isinf(samples) else int(samples)
-    require_possible(require_order(network, order), finite)
+    require_possible(require_order(network, order), 10**9 if math.isinf(samples) else finite)
     block = leading_block(network, order, width=width, samples=finite, leading_order=leading_order)
     rng = np.random.default_rng(require_integer("seed", seed, at_least=0, at_most=None))
     if network.outputs == 2:

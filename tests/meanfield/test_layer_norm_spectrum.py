@@ -80,6 +80,12 @@ def test_with_the_overlaps_and_norms_of_one_network(seed: int) -> None:
     np.testing.assert_allclose(equation.all(rank), expected[:rank], rtol=0, atol=TWO_ROUTES * expected[0])
 
 
+def test_overlaps_that_no_wide_network_has() -> None:
+    u = np.random.default_rng(0).normal(size=(3, 4))
+    with pytest.raises(mf.ParameterError, match="overlaps must be positive definite"):
+        Secular.of(mf.Exchangeable(1.5, 0.8, 3), u, overlaps=np.diag([1.0, 1.0, -0.5, -0.5]))
+
+
 @pytest.mark.parametrize("exponent", range(1, 16))
 @pytest.mark.parametrize("sign", [-1, 0, 1])
 def test_an_eigenvalue_beside_a_pole_is_not_lost_in_it(exponent: int, sign: int) -> None:
