@@ -32,11 +32,14 @@ from .eigenvalues import (
     Correction,
     Eigenspace,
     EigenvalueStatistics,
+    LayerNormSpectrum,
     Regime,
     TopEigenvalues,
     eigenspace,
     eigenvalue_statistics,
     last_layer_statistics,
+    layer_norm_spectrum,
+    leading_eigenvalues,
     moment_bounds,
     sharpness_exponents,
     top_eigenvalues,
@@ -77,6 +80,7 @@ from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
 from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
+from .without_layer_norm import without_layer_norm
 
 __all__ = [
     "AUTO",
@@ -107,6 +111,7 @@ __all__ = [
     "HiddenNormalization",
     "InputGram",
     "KernelFluctuations",
+    "LayerNormSpectrum",
     "LearningRateBound",
     "LearningRateMap",
     "Method",
@@ -159,6 +164,8 @@ __all__ = [
     "identity",
     "kappas",
     "last_layer_statistics",
+    "layer_norm_spectrum",
+    "leading_eigenvalues",
     "leaky_relu",
     "learning_rate_bound",
     "learning_rate_map",
@@ -179,4 +186,5 @@ __all__ = [
     "spectrum",
     "tanh",
     "top_eigenvalues",
+    "without_layer_norm",
 ]

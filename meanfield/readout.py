@@ -133,6 +133,13 @@ def readout_scales(
     >>> bool(scales.q1 > 0)
     True
     """
+    return ReadoutScales.from_outputs(limiting_outputs(network, samples=samples, rng=rng, order=order))
+
+
+def limiting_outputs(
+    network: Network, *, samples: int, rng: np.random.Generator, order: OrderParameters | None = None
+) -> NDArray[np.float64]:
+    """Draw the outputs u^L_k(t) of one network from their limiting law: shape (T, C); see :func:`readout_scales`."""
     samples = require_integer("samples", samples, at_least=1)
     if not isinstance(rng, np.random.Generator):
         raise ParameterError("rng", "a numpy.random.Generator", repr(rng))
@@ -141,7 +148,8 @@ def readout_scales(
     of_mean = max(0.0, cross + (same - cross) / samples)
     common = math.sqrt(of_mean) * rng.standard_normal(network.outputs)
     own = math.sqrt(same - cross) * rng.standard_normal((samples, network.outputs))
-    return ReadoutScales.from_outputs(common + own - own.mean(axis=0))
+    outputs: NDArray[np.float64] = common + own - own.mean(axis=0)
+    return outputs
 
 
 def expected_readout_scales(network: Network, *, samples: int, order: OrderParameters | None = None) -> ReadoutScales:

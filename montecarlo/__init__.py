@@ -31,7 +31,8 @@ from .order_parameter_sampler import OrderParameterDraws, sample_order_parameter
 from .order_parameters import measure_deviations, measure_order_parameters, measure_spread
 from .power_law import RateFit, fit_rate
 from .precision import PrecisionError, precision_error
-from .prediction import predict_largest
+from .predicted_largest import predict_largest
+from .predicted_leading import predict_leading
 from .processes import Processes
 from .propagate import Sweep, propagate
 from .q_form import q_form_gram, q_matrix
@@ -104,6 +105,7 @@ __all__ = [
     "measure_threshold",
     "precision_error",
     "predict_largest",
+    "predict_leading",
     "propagate",
     "q_form_gram",
     "q_matrix",

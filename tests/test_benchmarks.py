@@ -108,3 +108,11 @@ def test_the_spectrum_of_networks_and_single_readout_weights() -> None:
     printed = run("readout_outliers.py", "--width", "50", "--members", "3")
     growth = [float(cell) for cell in printed.splitlines()[-1].split()[1:]]
     assert growth[-1] > growth[1] > growth[0]  # lambda_max grows, if slowly
+
+
+def test_layer_norm_network_by_network() -> None:
+    options = ("--width", "30", "--samples", "12", "--members", "3", "--draws", "20")
+    printed = run("layer_norm_largest.py", *options, "--outputs", "4", "--networks", "tanh (3, 0.64)")
+    rows = [line.split() for line in printed.splitlines() if line.startswith("tanh")]
+    assert len(rows) == 2 + 2 + 3  # hidden none and layer twice, and three normalisations of the outputs
+    assert all(0.2 < float(row[-8]) < 5 for row in rows[:2])

@@ -62,3 +62,15 @@ NEARLY_PARALLEL = 1e-10
 
 PEER = 1e-8
 """Of matrices by another library in double precision: that is what it loses where a correlation is 1."""
+LIMIT_OF_SAMPLES = 1e-8
+"""Of a formula for q_t -> q_st at q_t - q_st = 1e-9, relative."""
+
+MEDIAN_OF_NETWORKS = 0.04
+"""Of the median over networks of width 1000 of lambda_max behind layer normalisation over the theory for each of them:
+the O(L/M) of the theory, and chance of a few per cent for each network."""
+
+EACH_NETWORK = 0.08
+"""Of each of them, where the theory takes the order parameters and overlaps of the network itself."""
+
+SPLITTING = 0.25
+"""By how much more they may be above it without, in units of sqrt(C L/M): 1 to 4 % is measured for C = 10."""

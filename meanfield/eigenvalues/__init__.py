@@ -6,6 +6,8 @@ the theorems assume in ``hypotheses``, and ``statistics`` decides which theorem 
 
 from .eigenspace import Eigenspace, eigenspace
 from .last_layer import last_layer_statistics
+from .layer_norm_spectrum import LayerNormSpectrum, layer_norm_spectrum
+from .leading_spectrum import leading_eigenvalues
 from .mean_subtraction import sharpness_exponents
 from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds
 from .statistics import eigenvalue_statistics
@@ -16,11 +18,14 @@ __all__ = [
     "Correction",
     "Eigenspace",
     "EigenvalueStatistics",
+    "LayerNormSpectrum",
     "Regime",
     "TopEigenvalues",
     "eigenspace",
     "eigenvalue_statistics",
     "last_layer_statistics",
+    "layer_norm_spectrum",
+    "leading_eigenvalues",
     "moment_bounds",
     "sharpness_exponents",
     "top_eigenvalues",

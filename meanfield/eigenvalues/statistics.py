@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
+from numpy.typing import ArrayLike
+
 from ..errors import (
     AssumptionError,
     ParameterError,
@@ -25,6 +27,7 @@ from ..records import Pair
 from .batch_normalization import equation_19
 from .hypotheses import require_difference, require_non_centred, require_possible
 from .last_layer import theorem_3_4
+from .layer_norm_secular import Secular, checked_outputs
 from .layer_normalization import theorem_4_1
 from .mean_subtraction import predicted, theorem_3_3
 from .moments import Correction, EigenvalueStatistics, Regime, zero_statistics
@@ -58,6 +61,7 @@ def eigenvalue_statistics(
     inputs: Pair[float] = STANDARD_INPUTS,
     order: OrderParameters | None = None,
     readout: ReadoutScales | None = None,
+    outputs: ArrayLike | None = None,
     regime: Regime | str = Regime.AUTO,
     leading_order: bool = False,
     sharp: bool = True,
@@ -95,6 +99,9 @@ def eigenvalue_statistics(
         ``second_moment`` are those of an average network, and ``largest.lower`` bounds the mean of lambda_max in which
         each network weighs as much as its m_lambda; with batch normalisation E Q2/E Q1 differs from E (Q2/Q1) by
         O(1/T).
+    outputs : array of shape (T, C), optional
+        In place of ``readout``: the outputs of one network before their normalisation. With layer normalisation they
+        determine lambda_max itself, which is then the ``prediction`` between the bounds of Theorem 4.1.
     regime : Regime or str
         For Theorem 3.3 and (19): "fixed" (T = O(1)), "proportional" (T = M/rho), or "auto": "fixed" for T <= sqrt(M).
     leading_order : bool
@@ -147,7 +154,7 @@ def eigenvalue_statistics(
     samples = require_integer("samples", samples, at_least=least)
     require_boolean("sharp", sharp)
     regime = require_choice("regime", regime, Regime)
-    _require_readout(output, readout)
+    readout = _require_readout(output, readout, outputs, shape=(samples, network.outputs))
     _require_theorem(network)
     parameters = network.alpha * width**2 if leading_order else float(network.parameters(width))
     if (output is OutputNormalization.BATCH and samples == 2) or (
@@ -177,6 +184,8 @@ def eigenvalue_statistics(
         statistics = predicted(statistics, network, order, width=width, samples=samples)
     if readout is None and output in _NEEDED:
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))
+    if outputs is not None and output is OutputNormalization.LAYER:
+        statistics = replace(statistics, prediction=Secular.of(block, outputs).largest())
     return replace(statistics, theorem=_name(network, statistics.theorem), leading_order=leading_order)
 
 
@@ -224,10 +233,23 @@ def _require_theorem(network: Network) -> None:
         )
 
 
-def _require_readout(output: OutputNormalization, readout: ReadoutScales | None) -> None:
-    """Refuse given scales of another type, and those of which a needed one is not finite and positive."""
+def _require_readout(
+    output: OutputNormalization,
+    readout: ReadoutScales | None,
+    outputs: ArrayLike | None,
+    *,
+    shape: tuple[int, int],
+) -> ReadoutScales | None:
+    """Return the scales that are given, or those of given outputs; refuse them where a needed one is not finite."""
+    if outputs is not None:
+        if readout is not None:
+            raise ParameterError("readout", "left out where outputs are given", repr(readout))
+        u = checked_outputs(outputs)
+        if u.shape != shape:
+            raise ParameterError("outputs", f"of shape (T, C) = {shape}", f"shape {u.shape}")
+        readout = ReadoutScales.from_outputs(u)
     if readout is None:
-        return
+        return None
     if not isinstance(readout, ReadoutScales):
         raise ParameterError("readout", "a ReadoutScales", repr(readout))
     for name in _NEEDED.get(output, ()):
@@ -235,6 +257,7 @@ def _require_readout(output: OutputNormalization, readout: ReadoutScales | None)
         if not 0 < scale < math.inf:
             expected = f"scales with a finite {name} > 0, as {output!s} normalisation of the outputs needs it"
             raise ParameterError("readout", expected, f"{scale:g}")
+    return readout
 
 
 def _expected(network: Network, samples: int, order: OrderParameters) -> ReadoutScales:
