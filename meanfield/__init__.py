@@ -52,7 +52,8 @@ from .gaussian import GaussianPair
 from .gram import Gram, GramBlock, InputGram, Parameterization, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
-from .network import HiddenNormalization, Network, OutputNormalization
+from .network import Network
+from .normalization import BatchNorm, HiddenNormalization, OutputNormalization
 from .order_parameters import OrderParameters, propagate
 from .phase import EdgeOfChaos, FixedPoint, edge_curve, edge_of_chaos, fixed_point
 from .quadrature import (
@@ -88,6 +89,7 @@ __all__ = [
     "Activation",
     "AssumptionError",
     "Auto",
+    "BatchNorm",
     "Bounds",
     "ClosedForm",
     "Correction",

@@ -21,7 +21,8 @@ from .errors import (
     require_sequence,
 )
 from .learning_rate import MEANING, learning_rate_bound
-from .network import HiddenNormalization, Network, OutputNormalization
+from .network import Network
+from .normalization import HiddenNormalization, OutputNormalization
 from .order_parameters import OrderParameters, propagate
 from .quadrature import AUTO, Method
 from .quadrature.method import require_method

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, cast
@@ -12,32 +11,15 @@ from typing import Any, cast
 import numpy as np
 
 from .activations import by_name
+from .affine import affine
 from .errors import ParameterError, require_choice, require_integer, require_number, require_sequence
 from .functions import Activation, Parity
+from .normalization import BatchNorm, HiddenNormalization, OutputNormalization
 from .quadrature import AUTO
 from .records import plain
 
-
-class HiddenNormalization(StrEnum):
-    """What normalises the pre-activations of every hidden layer."""
-
-    NONE = "none"
-    BATCH = "batch"
-    """Batch normalisation, (20)-(21)."""
-    LAYER = "layer"
-    """Layer normalisation, (24)-(25)."""
-
-
-class OutputNormalization(StrEnum):
-    """What normalises the outputs."""
-
-    NONE = "none"
-    MEAN = "mean"
-    """Subtraction of the mean over the samples, (15)."""
-    BATCH = "batch"
-    """Batch normalisation, (13)-(14)."""
-    LAYER = "layer"
-    """Layer normalisation, (24)-(25)."""
+_ROUNDINGS = 256
+"""Of a variance that should make a mean vanish, such as 1 for Hermite polynomials, behind several steep layers."""
 
 
 @dataclass(frozen=True, init=False)
@@ -59,10 +41,12 @@ class Network:
         sigma_b^2 >= 0, likewise.
     outputs : int
         C >= 1.
-    hidden_normalization : HiddenNormalization or str
-        "none", "batch" or "layer".
+    hidden_normalization : HiddenNormalization or str or BatchNorm
+        "none", "batch" or "layer"; or a :class:`BatchNorm`, which is "batch" with settings of one's own.
     output_normalization : OutputNormalization or str
         "none", "mean", "batch" or "layer".
+    batch_norm : BatchNorm, optional
+        The settings with "batch"; left out otherwise.
 
     Raises
     ------
@@ -86,6 +70,7 @@ class Network:
     outputs: int
     hidden_normalization: HiddenNormalization
     output_normalization: OutputNormalization
+    batch_norm: BatchNorm | None
 
     # The signature takes what is convenient to write; the fields hold one number for each layer.
     def __init__(
@@ -96,8 +81,9 @@ class Network:
         weight_variance: float | Iterable[float],
         bias_variance: float | Iterable[float] = 0.0,
         outputs: int = 1,
-        hidden_normalization: HiddenNormalization | str = HiddenNormalization.NONE,
+        hidden_normalization: HiddenNormalization | str | BatchNorm = HiddenNormalization.NONE,
         output_normalization: OutputNormalization | str = OutputNormalization.NONE,
+        batch_norm: BatchNorm | None = None,
     ) -> None:
         freeze = partial(object.__setattr__, self)
         freeze("activations", _all_activations(activations))
@@ -113,9 +99,11 @@ class Network:
         freeze("weight_variance", _per_layer("weight_variance", weight_variance, depth, above=0))
         freeze("bias_variance", _per_layer("bias_variance", bias_variance, depth, at_least=0))
         freeze("outputs", require_integer("outputs", outputs, at_least=1))
-        freeze(
-            "hidden_normalization", require_choice("hidden_normalization", hidden_normalization, HiddenNormalization)
-        )
+        hidden, settings = _hidden("hidden_normalization", hidden_normalization, batch_norm)
+        if settings is not None:
+            settings.of_layers(depth)
+        freeze("hidden_normalization", hidden)
+        freeze("batch_norm", settings)
         freeze(
             "output_normalization", require_choice("output_normalization", output_normalization, OutputNormalization)
         )
@@ -130,7 +118,7 @@ class Network:
         bias_variance: float | Iterable[float] = 0.0,
         width_ratio: float = 1.0,
         outputs: int = 1,
-        hidden_normalization: HiddenNormalization | str = HiddenNormalization.NONE,
+        hidden_normalization: HiddenNormalization | str | BatchNorm = HiddenNormalization.NONE,
         output_normalization: OutputNormalization | str = OutputNormalization.NONE,
     ) -> Network:
         """Return a network whose layers are all alike.
@@ -199,6 +187,22 @@ class Network:
         """Return L over the width of the narrowest layer, in units of which finite networks differ from the theory."""
         return self.depth / min(self.widths(width)[:-1])
 
+    @property
+    def batch_norm_layers(self) -> frozenset[int]:
+        """The hidden layers, of 1 .. L-1, with batch normalisation."""
+        return frozenset() if self.batch_norm is None else self.batch_norm.of_layers(self.depth)
+
+    @cached_property
+    def normalized_activations(self) -> tuple[Activation, ...]:
+        """The activations as functions of what is normalised: phi(gamma n + beta) behind batch normalisation."""
+        settings = self.batch_norm
+        if settings is None:
+            return self.activations
+        return tuple(
+            affine(phi, scale=settings.gamma, shift=settings.beta) if layer in self.batch_norm_layers else phi
+            for layer, phi in enumerate(self.activations, start=1)
+        )
+
     @cached_property
     def is_centered(self) -> bool:
         """Whether kappa_2 = 0 (Definition 2.1): no bias in a hidden layer, and E phi(u) = 0 at each one's own variance.
@@ -214,35 +218,50 @@ class Network:
         removes all their biases, and has no kappa_2; there the means alone decide.
         """
         # what batch normalisation subtracts contains the bias
-        biased = any(self.bias_variance[:-1]) and self.hidden_normalization is not HiddenNormalization.BATCH
-        if biased:
+        if any(self.bias_variance[l - 1] for l in range(1, self.depth) if l not in self.batch_norm_layers):
             return False
-        if all(phi.value.parity is Parity.ODD for phi in self.activations):
+        activations = self.normalized_activations
+        if all(phi.value.parity is Parity.ODD for phi in activations):
             return True
         activity = 1.0
-        for phi, weight_variance in zip(self.activations, self.weight_variance[:-1], strict=True):
-            variance = weight_variance * activity if self.hidden_normalization is HiddenNormalization.NONE else 1.0
-            mean = AUTO.mean(phi, variance)
-            if abs(float(mean.value)) > float(mean.error):
+        for layer, (phi, weight_variance) in enumerate(zip(activations, self.weight_variance, strict=False), start=1):
+            variance = weight_variance * activity  # of samples without overlap
+            if layer in self.batch_norm_layers and self.batch_norm is not None:
+                variance /= variance + self.batch_norm.epsilon
+            elif self.hidden_normalization is HiddenNormalization.LAYER:
+                variance = 1.0
+            if not _has_mean_zero(phi, variance):
                 return False
             activity = float(AUTO.second_moment(phi, variance).value)
         return True
 
     def normalized(
-        self, *, hidden: HiddenNormalization | str | None = None, output: OutputNormalization | str | None = None
+        self,
+        *,
+        hidden: HiddenNormalization | str | BatchNorm | None = None,
+        output: OutputNormalization | str | None = None,
     ) -> Network:
-        """Return the same network with another normalisation; what is left out stays as it is."""
-        hidden = self.hidden_normalization if hidden is None else hidden
+        """Return the same network with another normalisation; what is left out stays as it is.
+
+        ``hidden="batch"`` is batch normalisation of all hidden layers, as in the paper; a :class:`BatchNorm` is one
+        with other settings.
+        """
+        choice, settings = self.hidden_normalization, self.batch_norm
+        if hidden is not None:
+            choice, settings = _hidden("hidden", hidden, None)
         output = self.output_normalization if output is None else output
         return replace(
             self,
-            hidden_normalization=require_choice("hidden", hidden, HiddenNormalization),
+            hidden_normalization=choice,
             output_normalization=require_choice("output", output, OutputNormalization),
+            batch_norm=settings,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, from which :meth:`from_dict` makes the network again; activations go by their names."""
         data: dict[str, Any] = plain(self)
+        if self.batch_norm is None or self.batch_norm.is_standard:
+            del data["batch_norm"]  # said by the choice of normalisation
         return data
 
     @classmethod
@@ -258,10 +277,37 @@ class Network:
         """
         own = {phi.name: phi for phi in activations}
         fields = set(cls.__dataclass_fields__)
-        if set(data) != fields:
+        if set(data) | {"batch_norm"} != fields:
             raise ParameterError("data", "a mapping with the keys " + ", ".join(sorted(fields)), sorted(data))
-        names = data["activations"]
-        return cls(**{**data, "activations": [own[name] if name in own else by_name(name) for name in names]})
+        activations = [own[name] if name in own else by_name(name) for name in data["activations"]]
+        settings = data.get("batch_norm")
+        batch_norm = None if settings is None else BatchNorm(**settings)
+        return cls(**{**data, "activations": activations, "batch_norm": batch_norm})
+
+
+def _hidden(
+    parameter: str, choice: HiddenNormalization | str | BatchNorm, settings: BatchNorm | None
+) -> tuple[HiddenNormalization, BatchNorm | None]:
+    """Return the choice and, for batch normalisation, its settings."""
+    if not (settings is None or isinstance(settings, BatchNorm)):
+        raise ParameterError("batch_norm", "a BatchNorm or None", repr(settings))
+    if isinstance(choice, BatchNorm):
+        if settings is not None:
+            raise ParameterError("batch_norm", f"left out where {parameter} is a BatchNorm", settings)
+        return HiddenNormalization.BATCH, choice
+    chosen = require_choice(parameter, choice, HiddenNormalization)
+    if chosen is HiddenNormalization.BATCH:
+        return chosen, BatchNorm() if settings is None else settings
+    if settings is not None:
+        raise ParameterError("batch_norm", f"left out with {parameter}={chosen!s}", settings)
+    return chosen, None
+
+
+def _has_mean_zero(phi: Activation, variance: float) -> bool:
+    """Whether E phi(u) = 0 up to its error, at a variance that is itself known to some roundings only."""
+    mean = AUTO.mean(phi, variance)
+    beside = AUTO.mean(phi, variance * (1 + _ROUNDINGS * np.finfo(float).eps))
+    return abs(float(mean.value)) <= float(mean.error) + abs(float(beside.value - mean.value))
 
 
 def _all_activations(activations: Iterable[Activation]) -> tuple[Activation, ...]:

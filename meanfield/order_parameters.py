@@ -11,7 +11,8 @@ from .batch_norm import batch_norm_parameters
 from .errors import AssumptionError, ParameterError, QuadratureError
 from .functions import ScalarFunction
 from .gaussian import GaussianPair
-from .network import HiddenNormalization, Network
+from .network import Network
+from .normalization import HiddenNormalization
 from .quadrature import AUTO, Method, overlap, second_moment
 from .records import Pair, table
 
@@ -153,6 +154,8 @@ def propagate(
         raise ParameterError("inputs", "Pair(same, cross) with same >= 0 and abs(cross) <= same", inputs) from error
 
     if network.hidden_normalization is HiddenNormalization.BATCH:
+        if network.batch_norm is not None and not network.batch_norm.is_standard:
+            raise AssumptionError(f"the theory has no order parameters for {network.batch_norm} yet")
         return _propagate_batch_norm(network, input_law, samples)
     depth, s_w, s_b = network.depth, network.weight_variance, network.bias_variance
     qhat, q, qtilde = np.empty((depth, 2)), np.empty((depth, 2)), np.ones((depth, 2))  # columns: t, st

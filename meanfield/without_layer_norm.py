@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
-
+from .affine import affine
 from .errors import AssumptionError
-from .functions import Activation, ClosedForm, ScalarFunction, Terms
-from .gaussian import Array, GaussianPair
-from .network import HiddenNormalization, Network
+from .network import Network
+from .normalization import HiddenNormalization
 from .order_parameters import STANDARD_INPUTS, propagate
 from .quadrature import AUTO, Method
 from .records import Pair
@@ -72,7 +68,7 @@ def without_layer_norm(network: Network, *, inputs: Pair[float] = STANDARD_INPUT
     >>> network = network.normalized(hidden="layer", output="mean")
     >>> plain = mf.without_layer_norm(network)
     >>> plain.hidden_normalization.value, plain.activations[0]
-    ('none', Activation(tanh(u/1.90788)))
+    ('none', Activation(tanh(0.524142 u)))
     >>> round(mf.kappas(plain).cross, 12) == round(mf.kappas(network).cross, 12)
     True
     """
@@ -84,87 +80,7 @@ def without_layer_norm(network: Network, *, inputs: Pair[float] = STANDARD_INPUT
             "meet, and no activation of one sample is equivalent to it"
         )
     variances = propagate(network, inputs=inputs, method=method).preactivation.same[:-1]
-    activations = tuple(stretched(phi, float(q)) for phi, q in zip(network.activations, variances, strict=True))
+    activations = tuple(
+        affine(phi, scale=1 / math.sqrt(q)) for phi, q in zip(network.activations, variances.tolist(), strict=True)
+    )
     return replace(network, activations=activations, hidden_normalization=HiddenNormalization.NONE)
-
-
-def stretched(phi: Activation, square: float) -> Activation:
-    """Return phi(u/length) for length^2 = ``square`` > 0, with all that is known of phi.
-
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> float(stretched(mf.relu, 4.0)(3.0))
-    1.5
-    """
-    length = math.sqrt(square)
-    name = f"{phi.name}(u/{length:.6g})"
-    return Activation(name, _stretched(phi.value, square, 1.0), _stretched(phi.slope, square, 1 / length))
-
-
-def _stretched(f: ScalarFunction, square: float, factor: float) -> ScalarFunction:
-    length = math.sqrt(square)
-    return ScalarFunction(
-        _Stretched(f, length, factor),
-        kinks=[length * place for place in f.kinks],
-        jumps=[length * place for place in f.jumps],
-        closed_form=f.closed_form and _closed_form(f.closed_form, square, factor),
-        strip=None if f.strip is None else length * f.strip,
-        scale=None if f.scale is None else length * f.scale,
-        parity=f.parity,
-        nonnegative=f.nonnegative,
-        noise=f.noise,
-        precise=None if f.precise is None else _Stretched(f.precise, length, factor),
-    )
-
-
-@dataclass(frozen=True)
-class _Stretched:
-    """factor f(u/length), for arrays and for numbers of mpmath."""
-
-    f: Callable[[Any], Any]
-    length: float
-    factor: float
-
-    def __call__(self, u: Any) -> Any:
-        return self.f(u / self.length) * self.factor
-
-
-@dataclass(frozen=True)
-class _OfVariance:
-    """The integral of a stretched function at a variance: that of the function at variance/square."""
-
-    integral: Callable[[Array], Terms]
-    square: float
-    factor: float
-
-    def __call__(self, variance: Array) -> Terms:
-        return _times(self.integral(variance / self.square), self.factor)
-
-
-@dataclass(frozen=True)
-class _OfPair:
-    """The overlap of a stretched function."""
-
-    integral: Callable[[GaussianPair], Terms]
-    square: float
-    factor: float
-
-    def __call__(self, pair: GaussianPair) -> Terms:
-        shrunk = (x / self.square for x in (pair.variance, pair.other_variance, pair.covariance))
-        return _times(self.integral(GaussianPair(*shrunk)), self.factor)
-
-
-def _closed_form(known: ClosedForm, square: float, factor: float) -> ClosedForm:
-    return ClosedForm(
-        known.source,
-        mean=known.mean and _OfVariance(known.mean, square, factor),
-        second_moment=known.second_moment and _OfVariance(known.second_moment, square, factor**2),
-        overlap=known.overlap and _OfPair(known.overlap, square, factor**2),
-    )
-
-
-def _times(terms: Terms, factor: float) -> Terms:
-    if isinstance(terms, tuple):
-        return tuple(term * factor for term in terms)
-    return np.asarray(terms * factor)

@@ -163,7 +163,7 @@ def _upper_gram(sweep: Sweep, biases: bool) -> NDArray[np.float64]:
         gram = np.full((outputs * samples,) * 2, 0.0, dtype=dtype, order="F")
         for rows in _blocks(outputs, samples):
             gram[rows, rows] = kernel
-    for h, delta in zip(sweep.h_of_gradients[:-1], sweep.delta[:-1], strict=True):
+    for h, delta in zip(sweep.h_of_gradients(biases=biases)[:-1], sweep.delta[:-1], strict=True):
         if sweep.finite_network.network.hidden_normalization is HiddenNormalization.BATCH:
             gram = _add_all_samples(gram, delta, h)
             continue
@@ -223,8 +223,8 @@ def _add_all_samples(
     """Add (1/T) sum_{a,b} [delta_k(s; a) . delta_k'(t; b)] [h(a) . h(b)] to the upper triangle of a Gram.
 
     With h(a) . h(b) = (R'R)_ab, R of at most T rows, it is the Gram of sum_a R_ra delta_{k,i}(t; a), which stands for
-    the gradient itself, sum_a h_j(a) delta_{k,i}(t; a). Biases have no share: they shift a whole batch, which is taken
-    out again, and sum_a delta(t; a) = 0.
+    the gradient itself, sum_a h_j(a) delta_{k,i}(t; a). The biases of a batch-normalised layer have no share: they
+    shift a whole batch, which is taken out again, and sum_a delta(t; a) = 0.
     """
     outputs, samples, _, units = delta.shape
     factor = np.linalg.qr(h.T, mode="r")

@@ -151,8 +151,8 @@ def _kernel_maps(sweep: Sweep, biases: bool) -> list[LinearMap]:
     depth = len(sweep.h)
     network = sweep.finite_network.network
     kernels: list[LinearMap] = []
-    for layer, h in enumerate(sweep.h_of_gradients):
-        # a shift of a whole batch is taken out again: no share of the biases
+    for layer, h in enumerate(sweep.h_of_gradients(biases=biases)):
+        # in networks with batch normalisation only the biases of plain layers have a share, and h has it
         shift = biases and (layer == depth - 1 or network.hidden_normalization is not HiddenNormalization.BATCH)
         products = h @ h.T if len(h) <= h.shape[1] else None  # no larger than h, and one product in place of two
         kernels.append(partial(_kernel_product, h, products, shift))

@@ -67,7 +67,7 @@ def dual_moments(sweep: Sweep, *, biases: bool = True) -> tuple[float, float]:
     columns = _projected_columns(sweep, of_outputs, biases) if across_samples else None
     step = _samples_of_tile(outputs, samples, network.hidden_normalization)
     parts = [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
-    products = _products(sweep)
+    products = _products(sweep, biases)
     before = trace = squares = 0.0
     for left, right in combinations_with_replacement(parts, 2):
         tile = _tile(sweep, products, left, right, biases)
@@ -120,11 +120,11 @@ def _samples_of_tile(outputs: int, samples: int, hidden: HiddenNormalization) ->
     return max(1, min(_TILE_ROWS // outputs, most))
 
 
-def _products(sweep: Sweep) -> list[NDArray[np.float64]]:
+def _products(sweep: Sweep, biases: bool) -> list[NDArray[np.float64]]:
     """Return (1/T) h(a) . h(b) of every hidden layer with batch normalisation, where all tiles need all of it."""
     if sweep.finite_network.network.hidden_normalization is not HiddenNormalization.BATCH:
         return []
-    return [h @ h.T / len(h) for h in sweep.h_of_gradients[:-1]]
+    return [h @ h.T / len(h) for h in sweep.h_of_gradients(biases=biases)[:-1]]
 
 
 def _tile(

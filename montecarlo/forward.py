@@ -29,7 +29,8 @@ class Forward:
     u: Arrays
     """u^l for l = 1 .. L, before any normalisation: shapes (T, M_l); u^l is at index l - 1."""
     normalised: tuple[Normalised, ...]
-    """ubar^l for l = 1 .. L, at index l - 1, each with its adjoint; the last are the outputs f."""
+    """ubar^l for l = 1 .. L, at index l - 1, each with its adjoint; the last are the outputs f. Behind batch
+    normalisation gamma and beta are not in them, but in the activation."""
 
     @property
     def outputs(self) -> NDArray[np.float64]:
@@ -70,7 +71,7 @@ def forward(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLik
         u.append(h[-1] @ _rounded("weights", w, precision).T + b.astype(precision, copy=False))
         normalised.append(normalise(u[-1], network, layer=layer))
         if layer < network.depth:
-            phi = network.activations[layer - 1]
+            phi = network.normalized_activations[layer - 1]
             h.append(phi(normalised[-1].values).astype(precision, copy=False))
     return Forward(tuple(h), tuple(u), tuple(normalised))
 

@@ -36,12 +36,17 @@ class Normalised:
     axis: int | None = None
     """Over what the mean is taken; None if nothing is normalised."""
     deviation: NDArray[np.float64] | None = None
-    """The standard deviations that were divided by, of shape (1, M) or (T, 1); None if only the mean is subtracted."""
+    """sqrt(sigma^2 + epsilon), by which was divided: of shape (1, M) or (T, 1); None if only the mean is subtracted."""
+    epsilon: float = 0.0
 
     @property
     def is_constant(self) -> bool:
         """Whether the values are the same whatever was normalised: one, centred, is 0; two, standardised, are -1, 1."""
-        return self.axis is not None and self.values.shape[self.axis] == (1 if self.deviation is None else 2)
+        return (
+            self.epsilon == 0
+            and self.axis is not None
+            and self.values.shape[self.axis] == (1 if self.deviation is None else 2)
+        )
 
     @property
     def inverse_variances(self) -> NDArray[np.float64]:
@@ -51,8 +56,8 @@ class Normalised:
     def adjoint(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """Apply the Jacobian, which is its own adjoint, to an array: forward to tangents, backward to gradients.
 
-        J = I - 11'/n for mean subtraction, J = (I - 11'/n - xbar xbar'/n)/sigma for the standardisation of n values x
-        to xbar.
+        J = I - 11'/n for mean subtraction, J = (I - 11'/n - xbar xbar'/n)/s for the standardisation of n values x to
+        xbar, s^2 = sigma^2 + epsilon.
 
         Parameters
         ----------
@@ -100,28 +105,30 @@ def centre(x: NDArray[np.float64], axis: int) -> Normalised:
     return Normalised(x - x.mean(axis=axis, keepdims=True), axis)
 
 
-def standardise(x: NDArray[np.float64], axis: int, *, what: str = "layer") -> Normalised:
+def standardise(x: NDArray[np.float64], axis: int, *, epsilon: float = 0.0, what: str = "layer") -> Normalised:
     """Subtract the mean over the samples or the units, and divide by the standard deviation.
 
-        xbar = (x - mean)/sigma,        d xbar / d x = (I - 11'/n - xbar xbar'/n)/sigma.
+        xbar = (x - mean)/s,        d xbar / d x = (I - 11'/n - xbar xbar'/n)/s,        s^2 = sigma^2 + epsilon.
 
     Parameters
     ----------
     x : array of shape (T, M)
     axis : int
         ``SAMPLES`` for batch normalisation, ``UNITS`` for layer normalisation.
+    epsilon : float
+        What is added to the variance.
     what : str
         What x is, for the message of an error.
 
     Returns
     -------
     Normalised
-        To rounding of x, relative to sigma. Nothing is added to sigma.
+        To rounding of x, relative to s.
 
     Raises
     ------
     ArithmeticError
-        If some sigma is zero, up to rounding, or x is not finite; nothing has been divided by then.
+        If some s is zero, up to rounding, or x is not finite; nothing has been divided by then.
 
     Equations: (13), (14), (20), (21), (24), (25), (S.60), (S.78), (S.81), (S.84)
 
@@ -137,6 +144,9 @@ def standardise(x: NDArray[np.float64], axis: int, *, what: str = "layer") -> No
         )
     centred = x - x.mean(axis=axis, keepdims=True)
     scale = np.abs(centred).max(axis=axis, keepdims=True)  # so that no square overflows or vanishes
+    if epsilon > 0:
+        deviation = np.sqrt(np.mean(np.square(centred), axis=axis, keepdims=True) + epsilon)
+        return Normalised(centred / deviation, axis, deviation, epsilon)
     flat = scale <= _NO_SPREAD * np.finfo(x.dtype).eps * np.abs(x).max(axis=axis, keepdims=True)
     if flat.any():
         first = int(np.flatnonzero(flat)[0])
@@ -155,10 +165,12 @@ def normalise(u: NDArray[np.float64], network: Network, *, layer: int) -> Normal
     """
     if layer == network.depth:
         return normalise_outputs(u, network.output_normalization)
-    if network.hidden_normalization is HiddenNormalization.NONE:
-        return Normalised(u)
-    axis = SAMPLES if network.hidden_normalization is HiddenNormalization.BATCH else UNITS
-    return standardise(u, axis, what=f"the pre-activation of layer {layer}")
+    what = f"the pre-activation of layer {layer}"
+    if network.hidden_normalization is HiddenNormalization.LAYER:
+        return standardise(u, UNITS, what=what)
+    if network.batch_norm is not None and layer in network.batch_norm_layers:
+        return standardise(u, SAMPLES, epsilon=network.batch_norm.epsilon, what=what)
+    return Normalised(u)
 
 
 def normalise_outputs(u: NDArray[np.float64], choice: OutputNormalization) -> Normalised:

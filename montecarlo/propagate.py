@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -44,16 +43,24 @@ class Sweep:
         """T."""
         return len(self.outputs)
 
-    @cached_property
-    def h_of_gradients(self) -> Arrays:
-        """h^l for l = 0 .. L-1, as the gradients with respect to the weights above have it.
+    def h_of_gradients(self, *, biases: bool) -> Arrays:
+        """Return h^l for l = 0 .. L-1, as the gradients with respect to weights and biases above have it.
 
         A batch-normalised layer does not see what the samples below it have in common: that is taken out here, where it
-        costs no digits; of the products of gradients it would be taken out too late.
+        costs no digits; of the products of gradients it would be taken out too late. So its biases have no share. Those
+        of other layers in such a network are weights of a unit that is always 1. (Without batch normalisation, and in
+        the last layer, the products of h have the share of the biases added.)
         """
-        if self.finite_network.network.hidden_normalization is not HiddenNormalization.BATCH:
+        network = self.finite_network.network
+        if network.hidden_normalization is not HiddenNormalization.BATCH:
             return self.h
-        return (*(h - h.mean(axis=0, dtype=np.float64).astype(h.dtype) for h in self.h[:-1]), self.h[-1])
+        below = []
+        for layer, h in enumerate(self.h[:-1], start=1):
+            if layer in network.batch_norm_layers:
+                below.append(h - h.mean(axis=0, dtype=np.float64).astype(h.dtype))
+            else:
+                below.append(np.hstack([h, np.ones((len(h), 1), dtype=h.dtype)]) if biases else h)
+        return (*below, self.h[-1])
 
 
 def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeLike = np.float64) -> Sweep:
@@ -100,7 +107,7 @@ def propagate(finite_network: FiniteNetwork, inputs: ArrayLike, *, dtype: DTypeL
     deltas = [_delta_of_outputs(len(ahead.outputs), network.outputs, batch).astype(precision, copy=False)]
     for layer in reversed(range(network.depth - 1)):
         normalised = ahead.normalised[layer]
-        slope = network.activations[layer].slope(normalised.values).astype(precision, copy=False)
+        slope = network.normalized_activations[layer].slope(normalised.values).astype(precision, copy=False)
         weights = finite_network.weights[layer + 1].astype(precision, copy=False)
         # In the last layer delta is the identity, the same for every sample
         if layer == network.depth - 2:

@@ -194,7 +194,11 @@ class _Descent:
             np.matmul(h, parameters.T, out=u)
             self.normalised.append(normalise(u, self.network, layer=layer))
             if layer < self.network.depth:
-                phi, values, above = self.network.activations[layer - 1], self.normalised[-1].values, self.h[layer]
+                phi, values, above = (
+                    self.network.normalized_activations[layer - 1],
+                    self.normalised[-1].values,
+                    self.h[layer],
+                )
                 for rows in _slabs(u):
                     above[rows, :-1] = phi(values[rows])
 
@@ -205,7 +209,7 @@ class _Descent:
             if layer > 0:  # before the weights change
                 gradient = self.gradients[layer - 1]
                 _product(delta, parameters[:, :-1], out=gradient)
-                slope, values = self.network.activations[layer - 1].slope, self.normalised[layer - 1].values
+                slope, values = self.network.normalized_activations[layer - 1].slope, self.normalised[layer - 1].values
                 for rows in _slabs(gradient):
                     gradient[rows] *= slope(values[rows])
             # parameters - eta delta'h in one product: BLAS adds in place, and reads C order as the transpose

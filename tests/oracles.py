@@ -142,6 +142,17 @@ def normalised(u: NDArray[np.float64], choice: str) -> NDArray[np.float64]:
     return np.stack([(row - np.mean(row)) / np.std(row) for row in u])
 
 
+def _normalised_layer(network: mf.Network, layer: int, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Normalise a hidden layer, by the settings of batch normalisation where there are some."""
+    settings = network.batch_norm
+    if settings is None:
+        return normalised(u, network.hidden_normalization)
+    if settings.layers is not None and layer not in settings.layers:
+        return u
+    columns = [(column - np.mean(column)) / np.sqrt(np.var(column) + settings.epsilon) for column in u.T]
+    return settings.gamma * np.stack(columns, axis=1) + settings.beta
+
+
 def from_layer(
     finite: mc.FiniteNetwork, layer: int, u: NDArray[np.float64], parameters: list[NDArray[np.float64]] | None = None
 ) -> NDArray[np.float64]:
@@ -149,7 +160,7 @@ def from_layer(
     network, depth = finite.network, finite.network.depth
     parameters, u = [*finite.weights, *finite.biases] if parameters is None else parameters, u.copy()
     for l in range(layer, depth):
-        h = network.activations[l - 1](normalised(u, network.hidden_normalization))
+        h = network.activations[l - 1](_normalised_layer(network, l, u))
         u = np.einsum("ij,tj->ti", parameters[l], h) + np.outer(np.ones(len(h)), parameters[depth + l])
     return u
 

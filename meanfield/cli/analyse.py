@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import AssumptionError, ParameterError, require_integer
 from ..fim import kappas
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import propagate
 from ..readout import ReadoutScales, readout_scales
 from ..records import plain

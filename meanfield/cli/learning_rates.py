@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from ..learning_rate_map import LearningRateMap, learning_rate_map
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 from ..records import plain
 from .options import shape_options, theorem_options
 

@@ -11,7 +11,8 @@ import click
 from ..activations import by_name
 from ..eigenvalues import Regime
 from ..errors import ParameterError, require_integer
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 

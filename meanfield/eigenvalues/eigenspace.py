@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..errors import AssumptionError, require_integer
 from ..fim import dual_block
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair, table

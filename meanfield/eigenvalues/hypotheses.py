@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import AssumptionError, ParameterError, QuadratureError
 from ..fim import Exchangeable, dual_block, kappas
-from ..network import Network, OutputNormalization
+from ..network import Network
+from ..normalization import OutputNormalization
 from ..order_parameters import OrderParameters
 
 _ZERO = 1e-12

@@ -6,7 +6,8 @@ import math
 
 from ..errors import AssumptionError, require_integer
 from ..fim import Exchangeable
-from ..network import Network, OutputNormalization
+from ..network import Network
+from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair

@@ -10,7 +10,8 @@ from scipy import special
 
 from ..errors import AssumptionError, ParameterError, require_count, require_integer, require_number
 from ..gaussian import Array
-from ..network import Network, OutputNormalization
+from ..network import Network
+from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..readout import limiting_outputs

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from ..errors import AssumptionError, ParameterError, require_integer
 from ..fim import Exchangeable, dual_block
 from ..gaussian import Array
-from ..network import Network, OutputNormalization
+from ..network import Network
+from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ..errors import ParameterError, QuadratureError, require_number
 from ..fim import Exchangeable
-from ..network import HiddenNormalization, Network
+from ..network import Network
+from ..normalization import HiddenNormalization
 from ..order_parameters import OrderParameters
 from ..spectrum import spectrum
 from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds, participation_ratio

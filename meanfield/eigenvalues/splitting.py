@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import AssumptionError
 from ..gaussian import Array
-from ..network import HiddenNormalization, Network
+from ..network import Network
+from ..normalization import HiddenNormalization
 from ..order_parameters import OrderParameters
 from ..quadrature import common_part
 

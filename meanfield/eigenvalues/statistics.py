@@ -19,7 +19,8 @@ from ..errors import (
     require_integer,
 )
 from ..fim import Exchangeable, dual_block
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..readout import ReadoutScales, expected_readout_scales

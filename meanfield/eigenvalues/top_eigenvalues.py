@@ -11,7 +11,8 @@ from ..errors import AssumptionError, require_integer
 from ..fim import dual_block
 from ..fluctuations import KernelFluctuations, fluctuations
 from ..gaussian import Array
-from ..network import Network, OutputNormalization
+from ..network import Network
+from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS
 from ..quadrature import AUTO, Method
 from ..records import Pair, table

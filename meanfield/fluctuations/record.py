@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import AssumptionError, ParameterError, QuadratureError, require_boolean, require_instance
 from ..gaussian import Array
-from ..network import HiddenNormalization, Network
+from ..network import Network
+from ..normalization import HiddenNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate
 from ..quadrature import AUTO, Method
 from ..records import Pair, table

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import AssumptionError, ParameterError, require_boolean, require_choice, require_integer, require_number
 from ..gaussian import Array
-from ..network import HiddenNormalization, Network
+from ..network import Network
+from ..normalization import HiddenNormalization
 from .check import check
 from .inputs import InputGram, read_inputs
 from .layers import make_chain

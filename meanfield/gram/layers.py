@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import ParameterError, QuadratureError
 from ..functions import ScalarFunction
 from ..gaussian import Array
-from ..network import HiddenNormalization, Network
+from ..network import Network
+from ..normalization import HiddenNormalization
 from ..quadrature import Exact
 from .closed import ClosedMap
 from .pairs import TilePairs

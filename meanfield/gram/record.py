@@ -13,7 +13,8 @@ from scipy import linalg
 from ..eigenvalues import Bounds, EigenvalueStatistics
 from ..errors import AssumptionError, ParameterError
 from ..gaussian import Array
-from ..network import Network, OutputNormalization
+from ..network import Network
+from ..normalization import OutputNormalization
 from ..records import table
 
 _DENSE = 200

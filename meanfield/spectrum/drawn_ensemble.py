@@ -11,7 +11,8 @@ from scipy import special
 
 from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
 from ..gaussian import Array
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 from ..records import table
 from .drawn import Drawn, DrawnModel, model_of
 from .drawn_cavity import Cavity

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
 from ..gaussian import Array
-from ..network import HiddenNormalization, Network, OutputNormalization
+from ..network import Network
+from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair, table

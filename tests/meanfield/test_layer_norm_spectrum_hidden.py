@@ -13,7 +13,7 @@ from tolerances import KAPPA, QUADRATURE, ROUNDING, SIGMAS
 
 import meanfield as mf
 import montecarlo as mc
-from meanfield.without_layer_norm import stretched
+from meanfield.affine import affine
 
 STANDARD = mf.Pair(1.0, 0.0)
 
@@ -44,7 +44,7 @@ def same_chain(network: mf.Network, inputs: mf.Pair[float]) -> None:
 
 @pytest.mark.parametrize("phi", ALL_ACTIVATIONS, ids=str)
 def test_a_stretched_activation_is_declared_as_the_original(phi: mf.Activation) -> None:
-    wide = stretched(phi, 5.3)
+    wide = affine(phi, scale=1 / math.sqrt(5.3))
     mf.check_activation(wide)
     u = np.linspace(-4, 4, 81)
     np.testing.assert_allclose(wide(u), phi(u / math.sqrt(5.3)), rtol=ROUNDING)
@@ -64,7 +64,7 @@ def test_a_slope_by_the_library_and_thirty_digits() -> None:
     phi = mf.Activation("softsign", mf.ScalarFunction(lambda u: u / (1 + abs(u)), kinks=(0,)))
     network = mf.Network.uniform(phi, depth=3, weight_variance=2.0, bias_variance=0.1, hidden_normalization="layer")
     assert mf.kappas(mf.without_layer_norm(network)).cross == pytest.approx(mf.kappas(network).cross, rel=1e3 * KAPPA)
-    wide = stretched(mf.tanh, 4.0)
+    wide = affine(mf.tanh, scale=0.5)
     exact = mf.Reference(20).second_moment(wide.value, 4.0)
     assert float(exact.value) == pytest.approx(float(mf.second_moment(mf.tanh, 1.0)), rel=QUADRATURE)
 
