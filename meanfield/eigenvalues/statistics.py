@@ -109,9 +109,9 @@ def eigenvalue_statistics(
         True: the formulas of the paper, with P = alpha M^2 and without the bias parameters. False: the exact number of
         parameters, the rounded widths and the O(1/M) terms of the bias parameters, as a finite network has them.
     sharp : bool
-        Whether ``prediction`` is to be had from the spectrum where the theorem only bounds lambda_max: with mean
-        subtraction, one output, hidden layers without normalisation, T >= 20 and not at leading order. It takes a few
-        tenths of a second for L = 3, seconds for L = 8. (For more outputs see :func:`meanfield.drawn_largest`.)
+        Whether ``prediction`` is to be had from the spectrum: with mean subtraction, one output, hidden layers without
+        normalisation, T >= 20, not at leading order and unless ``regime`` is "fixed". It takes a few tenths of a second
+        for L = 3, seconds for L = 8. (For more outputs see :func:`meanfield.drawn_largest`.)
     method : Method
         How to integrate.
 
@@ -181,7 +181,7 @@ def eigenvalue_statistics(
         statistics = _apply(network, block, scales, width=width, parameters=parameters, regime=regime)
     except (ZeroDivisionError, OverflowError) as error:
         raise QuadratureError(f"the moments of the eigenvalues leave the range of doubles: {error}") from error
-    if sharp and not leading_order and output is OutputNormalization.MEAN:
+    if sharp and not leading_order and output is OutputNormalization.MEAN and regime is not Regime.FIXED:
         statistics = predicted(statistics, network, order, width=width, samples=samples)
     if readout is None and output in _NEEDED:
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))

@@ -74,7 +74,9 @@ def test_figure_1(montecarlo: Command, tmp_path: Path) -> None:
         *("figure", "1", "--widths", "20,40", "--members", "3", "--workers", "1", "--output", str(image))
     )
     assert code == 0
-    assert len(out.splitlines()) == 1 + 2 * 2 * 2
+    networks, outputs, widths = 2, 2, 2
+    assert len(out.splitlines()) == 1 + networks * outputs * widths + networks * widths
+    assert out.count("mean, spectrum") == networks * widths
     assert "wrote" in err
     assert "<svg" in image.read_text()
     curves = json.loads(image.with_suffix(".json").read_text())["curves"]
