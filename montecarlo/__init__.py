@@ -9,6 +9,7 @@ from meanfield import __version__
 from .codec import register
 from .compare import compare, compare_own_scales
 from .comparison import Comparison, Row
+from .control_variate import ControlledMean, controlled_mean, readout_norms
 from .database import StoreError
 from .dual import dual_gram, gram_memory
 from .dual_operator import dual_operator
@@ -52,6 +53,7 @@ from .training import TrainingRun, train
 
 __all__ = [
     "Comparison",
+    "ControlledMean",
     "DeviationExperiment",
     "EigenspaceExperiment",
     "EigenvalueExperiment",
@@ -86,6 +88,7 @@ __all__ = [
     "choose_method",
     "compare",
     "compare_own_scales",
+    "controlled_mean",
     "dual_gram",
     "dual_operator",
     "fit_rate",
@@ -110,6 +113,7 @@ __all__ = [
     "q_form_gram",
     "q_matrix",
     "read_store",
+    "readout_norms",
     "register",
     "run_ensemble",
     "run_ensembles",

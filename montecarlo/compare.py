@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ from meanfield import (
     eigenvalue_statistics,
     propagate,
 )
+from meanfield.errors import require_boolean
 
 from .allowance import CONSTANTS, allowed, allowed_to_single_network
 from .comparison import Comparison, Row
+from .control_variate import controlled_mean, readout_norms
 from .ensemble import Ensemble
 from .experiments import LastLayerExperiment
 
@@ -29,7 +31,13 @@ OWN = " / own theory"
 """Ends the name of a quantity that is relative to the theory for each network's own scales (to its lower bound)."""
 
 
-def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensemble: Ensemble[Any]) -> Comparison:
+CONTROLLED = " at |W^L|"
+"""Ends the name of a quantity whose mean is taken at the expected norm of the readout weights."""
+
+
+def compare(
+    theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensemble: Ensemble[Any], *, control: bool = False
+) -> Comparison:
     """Compare a record of the theory with an ensemble of the same kind of record.
 
     An equality of the theory holds for infinite width. Enough members refute it at any finite width, so z alone gives
@@ -48,6 +56,10 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
         From ``meanfield``, for the network, the width and the number of samples of the ensemble.
     ensemble : Ensemble
         Of at least 2 members of the same kind of record, from one of the experiments here.
+    control : bool
+        Whether equalities of eigenvalues are compared once more, in rows named ".. at |W^L|", with the norm of the
+        readout weights as control variate: a sharper mean of the same quantity, of at least 4 members. See
+        :func:`readout_norms`.
 
     Returns
     -------
@@ -69,8 +81,10 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
     >>> comparison["lambda_max"].verdict
     'inside'
     """
-    members = _members(ensemble, type(theory))
+    members = _members(ensemble, type(theory), at_least=4 if require_boolean("control", control) else 2)
     experiment: Any = ensemble.experiment
+    if control and not isinstance(theory, EigenvalueStatistics):
+        raise ParameterError("control", "left out for what is not an eigenvalue", control)
     if isinstance(theory, OrderParameters):
         depth_to_width = experiment.network.depth_to_width(experiment.width)
         return Comparison(len(members), tuple(_order_rows(theory, members, depth_to_width)))
@@ -80,6 +94,8 @@ def compare(theory: EigenvalueStatistics | OrderParameters | Eigenspace, ensembl
     if isinstance(theory, Eigenspace):
         return Comparison(len(members), tuple(_eigenspace_rows(theory, members)))
     rows = tuple(_eigenvalue_rows([theory] * len(members), ensemble))
+    if control:
+        rows += tuple(_controlled_rows(theory, ensemble))
     if theory.readout is None:
         return Comparison(len(members), rows)
     own = compare_own_scales(ensemble, regime=theory.regime or Regime.AUTO, leading_order=theory.leading_order)
@@ -195,6 +211,23 @@ def _tested(theory: EigenvalueStatistics, member: EigenvalueStatistics, field: s
     return _Tested(measured, stated, Bounds(lower.lower, upper.upper))
 
 
+def _controlled_rows(theory: EigenvalueStatistics, ensemble: Ensemble[EigenvalueStatistics]) -> Iterator[Row]:
+    """Compare the equalities of a theory with means at the expected norm of the readout weights."""
+    norms = readout_norms(ensemble)
+    for row in _eigenvalue_rows([theory] * len(ensemble.members), ensemble):
+        if not row.is_equality:
+            continue
+        field = _FIELDS[row.quantity]
+        estimate = controlled_mean([_tested(theory, member, field).measured for member in ensemble.members], norms)
+        yield replace(
+            row,
+            quantity=row.quantity + CONTROLLED,
+            measured=estimate.mean,
+            standard_error=estimate.standard_error,
+            fitted=2,
+        )
+
+
 def _eigenspace_rows(theory: Eigenspace, members: Sequence[Eigenspace]) -> Iterator[Row]:
     for field in ("alignment", "residual"):
         value = getattr(theory, field)
@@ -238,10 +271,10 @@ def _mean(bounds: Sequence[Bounds]) -> Bounds:
     return Bounds(lower, upper)
 
 
-def _members(ensemble: Ensemble[Any], kind: type) -> Sequence[Any]:
+def _members(ensemble: Ensemble[Any], kind: type, *, at_least: int = 2) -> Sequence[Any]:
     members: Sequence[Any] = ensemble.members
-    if len(members) < 2:
-        raise ParameterError("members", "at least 2, for a standard error", len(members))
+    if len(members) < at_least:
+        raise ParameterError("members", f"at least {at_least}, for a standard error", len(members))
     for member in members:
         if type(member) is not kind:
             expected = f"an ensemble of {kind.__name__}, as the theory is"

@@ -31,6 +31,8 @@ class Row:
     """Where the terms that the theory leaves out may put the measurement."""
     outside: int = 0
     """Of bounds that hold for each network: how many members are outside, beyond what one network may be off."""
+    fitted: int = 1
+    """How many numbers were estimated from the members: their mean, and with a control variate a slope."""
 
     @property
     def is_equality(self) -> bool:
@@ -55,7 +57,7 @@ class Row:
     @property
     def interval(self) -> Bounds:
         """``allowed``, widened for chance: by 3.6 standard errors for 40 members, by 13 for 4 (Student's t)."""
-        slack = float(special.stdtrit(self.members - 1, 1 - _CHANCE / 2)) * self.standard_error
+        slack = float(special.stdtrit(self.members - self.fitted, 1 - _CHANCE / 2)) * self.standard_error
         slack += 1e-12 * abs(self.measured)
         return Bounds(self.allowed.lower - slack, self.allowed.upper + slack)
 

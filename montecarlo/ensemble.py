@@ -183,7 +183,7 @@ def _run(
     report = progress if progress is not None else _silent
     records: list[dict[int, Record]] = [shelf.take(members) for shelf in shelves]
     missing = (
-        (_Task(which, member, len(experiments) > 1), (experiment, _stream(seed, member)))
+        (_Task(which, member, len(experiments) > 1), (experiment, stream(seed, member)))
         for which, experiment in enumerate(experiments)
         for member in range(members)
         if member not in records[which]
@@ -293,7 +293,7 @@ def _opened(experiment: object, seed: int, store: str | os.PathLike[str] | Store
         yield _Shelf(own, data)
 
 
-def _stream(seed: int, member: int) -> np.random.SeedSequence:
+def stream(seed: int, member: int) -> np.random.SeedSequence:
     """Return the one of ``SeedSequence(seed).spawn(..)`` that has this number, without those before it."""
     return np.random.SeedSequence(seed, spawn_key=(member,))
 

@@ -130,7 +130,7 @@ LAYERS = [
     {"montecarlo.sweeps"},
     {"montecarlo.export", "montecarlo.precision"},
     {"montecarlo.allowance"},
-    {"montecarlo.comparison"},
+    {"montecarlo.comparison", "montecarlo.control_variate"},
     {"montecarlo.compare", "montecarlo.rates"},
     {"montecarlo.paper"},
     {"montecarlo.theorems"},

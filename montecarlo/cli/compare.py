@@ -55,6 +55,7 @@ _MUCH = 0.5
     help="Of Theorem 3.3: see `meanfield analyse --help`.",
 )
 @click.option("--leading-order", is_flag=True, help="The paper's formulas, without O(1/M) terms.")
+@click.option("--control", is_flag=True, help="Also sharper means, at the expected norm of W^L.")
 @click.option(
     "--method",
     type=click.Choice([str(choice) for choice in EigenvalueMethod]),
@@ -79,6 +80,7 @@ def compare_command(
     what: str,
     regime: str,
     leading_order: bool,
+    control: bool,
     method: str | None,
     dtype: str,
     memory_limit: float,
@@ -103,6 +105,10 @@ def compare_command(
     require_integer("members", members, at_least=2)
     if what != "eigenvalues" and (regime != "auto" or leading_order):
         raise ParameterError("of", "eigenvalues with --regime or --leading-order", what)
+    if control:
+        require_integer("members", members, at_least=4)
+        if what not in ("eigenvalues", "last-layer"):
+            raise ParameterError("of", "eigenvalues or last-layer with --control", what)
     measuring: dict[str, Any] = {"memory_limit": memory_limit, "dtype": dtype}
     if method is not None:
         if what != "eigenvalues":
@@ -121,7 +127,7 @@ def compare_command(
     if theory is None:
         comparison = compare_own_scales(ensemble, regime=regime, leading_order=leading_order)
     else:
-        comparison = compare(theory, ensemble)
+        comparison = compare(theory, ensemble, control=control)
     if as_json:
         record = {
             "version": __version__,
