@@ -80,7 +80,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
-from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
+from .spectrum import DrawnLargest, Edge, EdgeError, Spectrum, drawn_largest, spectrum
 from .without_layer_norm import without_layer_norm
 
 __all__ = [
@@ -95,6 +95,7 @@ __all__ = [
     "Correction",
     "CosineSeries",
     "DrawnLargest",
+    "Edge",
     "EdgeError",
     "EdgeOfChaos",
     "Eigenspace",

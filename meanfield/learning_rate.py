@@ -23,7 +23,8 @@ class LearningRateBound:
     necessary: float
     """2/lower: no rate above it converges."""
     safe: float
-    """2/upper: rates below it converge, up to what the theorem leaves out; 0 where nothing bounds lambda_max."""
+    """2/upper: rates below it converge, up to what the theorem leaves out; 0 where nothing bounds lambda_max. Not above
+    ``value``, which may know more of finite width."""
     value: float | None
     """2/prediction: the threshold itself, where lambda_max is known."""
 
@@ -65,7 +66,7 @@ def learning_rate_bound(statistics: EigenvalueStatistics) -> LearningRateBound:
     prediction = statistics.prediction
     return LearningRateBound(
         necessary=_two_over(statistics.largest.lower),
-        safe=_two_over(statistics.largest.upper),
+        safe=_two_over(statistics.largest.upper if prediction is None else max(statistics.largest.upper, prediction)),
         value=None if prediction is None else _two_over(prediction),
     )
 

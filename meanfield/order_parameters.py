@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch_norm import batch_norm_parameters
-from .errors import AssumptionError, ParameterError, QuadratureError
+from .errors import AssumptionError, ParameterError, QuadratureError, require_instance
 from .functions import ScalarFunction
 from .gaussian import GaussianPair
 from .network import Network
@@ -146,6 +146,7 @@ def propagate(
     >>> order.sensitivity.cross.round(6)
     array([0.301558, 0.603115, 1.      ])
     """
+    require_instance("network", network, Network)
     layer_norm = network.hidden_normalization is HiddenNormalization.LAYER
     try:
         same, cross = inputs

@@ -219,8 +219,13 @@ class EdgeOfChaos:
     variance: NDArray[np.float64]
     """q* there, likewise; 0 where the edge is reached in the limit of small variances."""
 
+    def __str__(self) -> str:
+        columns = (self.weight_variance, self.bias_variance, self.variance)
+        rows = [[f"{value:.6g}" for value in row] for row in zip(*columns, strict=True)]
+        return table(rows, ("sigma_w^2", "sigma_b^2", "q*"))
 
-def edge_curve(activation: Activation, variances: ArrayLike, *, method: Method = AUTO) -> EdgeOfChaos:
+
+def edge_curve(activation: Activation, fixed_points: ArrayLike, *, method: Method = AUTO) -> EdgeOfChaos:
     """Return the edge of chaos as a curve: the point at which q* = q, for each variance q.
 
     chi_1 = 1 and V(q) = q together give s_w^2 = 1/E phi'(u)^2 and s_b^2 = q - s_w^2 E phi(u)^2, u ~ N(0, q): no
@@ -229,8 +234,9 @@ def edge_curve(activation: Activation, variances: ArrayLike, *, method: Method =
     Parameters
     ----------
     activation : Activation
-    variances : array_like, shape (points,)
-        q > 0.
+    fixed_points : array_like, shape (points,)
+        q > 0, the variances q* of the preactivations at the points of the curve. (For the point of a given s_b^2 see
+        :func:`edge_of_chaos`.)
     method : Method
         How to integrate.
 
@@ -242,9 +248,9 @@ def edge_curve(activation: Activation, variances: ArrayLike, *, method: Method =
     (array([1.019711, 2.153303]), array([1.00000e-06, 1.50965e-01]))
     """
     require_activation(activation)
-    q = np.atleast_1d(np.asarray(variances, dtype=np.float64))
+    q = np.atleast_1d(np.asarray(fixed_points, dtype=np.float64))
     if q.ndim != 1 or not np.all(np.isfinite(q) & (q > 0)):
-        raise ParameterError("variances", "positive numbers, in one dimension", variances)
+        raise ParameterError("fixed_points", "variances q* > 0, in one dimension", fixed_points)
     weight = 1 / np.asarray(second_moment(activation.slope, q, method=method))
     bias = q - weight * np.asarray(second_moment(activation.value, q, method=method))
     bias[np.abs(bias) <= _ROUNDING * q] = 0.0  # relu: exactly 0 at every q

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield import ParameterError
+from meanfield import AssumptionError, ParameterError
 from meanfield.errors import require_instance, require_integer
 from meanfield.spectrum.drawn import model_of
 from meanfield.spectrum.drawn_edge import Edge
@@ -16,6 +16,9 @@ from meanfield.spectrum.drawn_ensemble import edge_with_outputs, require_drawabl
 
 from .network import FiniteNetwork
 from .propagate import Sweep
+
+_CHANCE = 8
+"""Standard deviations that inputs may be off."""
 
 _Array = NDArray[np.float64]
 
@@ -47,9 +50,8 @@ def predict_largest(network: FiniteNetwork | Sweep, *, samples: int | None = Non
     Parameters
     ----------
     network : FiniteNetwork or Sweep
-        Without normalisation of its hidden layers. The spectrum is that without the mean of the outputs, whether their
-        normalisation is "none" or "mean"; with "batch" they are divided by their standard deviations, those of the
-        sweep or, for a FiniteNetwork, those expected of its model.
+        Without normalisation of its hidden layers; with that of the outputs "mean", or "batch": then they are divided
+        by their standard deviations, those of the sweep or, for a FiniteNetwork, those expected of its model.
     samples : int, optional
         T, of standard normal inputs: needed with a FiniteNetwork; a Sweep has its own.
 
@@ -63,7 +65,8 @@ def predict_largest(network: FiniteNetwork | Sweep, *, samples: int | None = Non
     ParameterError
         For samples that are missing, too few, or other than those of the sweep.
     AssumptionError
-        For normalised hidden layers, and layer-normalised outputs.
+        For normalised hidden layers, for outputs without normalisation or with layer normalisation, and for a sweep
+        whose inputs are not of the size and overlap of standard normal ones.
     EdgeError
         If the edge is not found.
 
@@ -87,12 +90,14 @@ def predict_largest(network: FiniteNetwork | Sweep, *, samples: int | None = Non
         if samples is not None and samples != sweep.samples:
             raise ParameterError("samples", f"those of the sweep, {sweep.samples}, or left out", samples)
         samples = sweep.samples
+        _require_standard_inputs(sweep)
     else:
         require_instance("network", network, FiniteNetwork)
         finite, sweep = network, None
         if samples is None:
             raise ParameterError("samples", "given (T) with a network that has not been propagated", "None")
     samples = require_integer("samples", samples, at_least=2)
+    require_drawable(finite.network, 1, samples)
     widths = finite.widths[:-1]
     own = replace(
         finite.network,
@@ -100,7 +105,19 @@ def predict_largest(network: FiniteNetwork | Sweep, *, samples: int | None = Non
         weight_variance=tuple(w.shape[1] * float(np.mean(w**2)) for w in finite.weights),
         bias_variance=tuple(float(np.mean(b**2)) for b in finite.biases),
     )
-    require_drawable(own, 1, samples)
     model = model_of(own, widths, samples, _Realised(finite))
     variances = np.diagonal(model.covariance) * (1 - 1 / samples) if sweep is None else sweep.u[-1].var(axis=0)
     return edge_with_outputs(model, own.output_normalization, variances)
+
+
+def _require_standard_inputs(sweep: Sweep) -> None:
+    """Refuse inputs whose mean square or overlap is off by more than chance."""
+    x = sweep.h[0].astype(np.float64, copy=False)
+    samples, units = x.shape
+    square, of_mean = float(np.mean(x**2)), float(np.mean(x.mean(axis=0) ** 2))
+    overlap = (samples * of_mean - square) / max(samples - 1, 1)
+    if abs(square - 1) > _CHANCE * math.sqrt(2 / x.size) or abs(overlap) > _CHANCE / (samples * math.sqrt(units / 2)):
+        raise AssumptionError(
+            "lambda_max is predicted for standard normal inputs, of mean square 1 and overlap 0: these have "
+            f"{square:.3g} and {overlap:.3g}"
+        )

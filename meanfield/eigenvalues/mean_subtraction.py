@@ -107,8 +107,10 @@ def predicted(
 
     Where the equations of the spectrum are not solved the statistics are as before, and ``omitted`` says why.
     """
-    if network.outputs > 1 or samples < _SAMPLES or network.hidden_normalization is not HiddenNormalization.NONE:
+    if samples < _SAMPLES or network.hidden_normalization is not HiddenNormalization.NONE:
         return statistics
+    if network.outputs > 1:
+        return replace(statistics, omitted=(*statistics.omitted, "lambda_max itself (mf.drawn_largest has it)"))
     try:
         largest = spectrum(network, width=width, samples=samples, order=order).largest
     except QuadratureError as error:

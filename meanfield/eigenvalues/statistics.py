@@ -16,6 +16,7 @@ from ..errors import (
     ReadoutRequired,
     require_boolean,
     require_choice,
+    require_instance,
     require_integer,
 )
 from ..fim import Exchangeable, dual_block
@@ -147,6 +148,7 @@ def eigenvalue_statistics(
     [2.316, 65.46]
     [2.301, 64.93]
     """
+    require_instance("network", network, Network)
     network.widths(width)
     hidden, output = network.hidden_normalization, network.output_normalization
     batched = HiddenNormalization.BATCH in (hidden, output)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import AssumptionError, require_integer
+from ..errors import AssumptionError, require_instance, require_integer
 from ..fim import dual_block
 from ..fluctuations import KernelFluctuations, fluctuations
 from ..gaussian import Array
@@ -71,9 +71,8 @@ class TopEigenvalues:
         rows += [
             ("mean of all", f"{self.mean:.5g}", f"± {self.deviation:.2g}"),
             ("Theorem 2.2", f"{self.theorem_2_2:.5g}", ""),
-            *(("warning", warning, "") for warning in self.validity),
         ]
-        return table(rows)
+        return "\n".join([table(rows), *self.validity])
 
 
 def top_eigenvalues(
@@ -137,6 +136,7 @@ def top_eigenvalues(
     >>> round(top.mean / top.theorem_2_2, 3), round(top.relative_deviation, 3)
     (1.016, 0.067)
     """
+    require_instance("network", network, Network)
     samples = require_integer("samples", samples, at_least=2)
     if network.output_normalization is not OutputNormalization.NONE:
         raise AssumptionError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,9 @@ from .linear import ACTIVITY, PREACTIVATION, SENSITIVITY, Covariances, covarianc
 from .moments import LayerMoments
 from .response import wick
 from .samples import INDEX, PAIRS, Kind, OrderParameter, numbers_of
+
+_ROUNDING = 1e-13
+"""Of a number in a row of a table, relative to the others."""
 
 _PLACE = {Kind.PREACTIVATION: PREACTIVATION, Kind.ACTIVITY: ACTIVITY, Kind.SENSITIVITY: SENSITIVITY}
 
@@ -85,7 +89,8 @@ class Fluctuations:
         rows = []
         for name in records[0]:
             for part, letters in (("same", "t"), ("cross", "st")):
-                rows.append((f"{name}_{letters}", *(f"{getattr(record[name], part):.5g}" for record in records)))
+                values = [float(getattr(record[name], part)) for record in records]
+                rows.append((f"{name}_{letters}", *(f"{_rounded(value, values):.5g}" for value in values)))
         return table(rows, ("quantity", "limit", "M Var", "M Cov between", "M shift"))
 
 
@@ -142,6 +147,7 @@ def fluctuations(
     >>> fluctuations.variance.sensitivity.cross.round(3)  # the first is M Var(qtilde^1_st) of figure S.1
     array([2.606, 3.344, 0.   ])
     """
+    require_instance("network", network, Network)
     random_inputs = require_boolean("random_inputs", random_inputs)
     if network.hidden_normalization is not HiddenNormalization.NONE:
         raise AssumptionError(
@@ -222,3 +228,8 @@ def _shift_record(network: Network, shift: Shifts, sensitivity: Array) -> OrderP
     s_w = np.array(network.weight_variance)
     preactivation = Pair(s_w * activity.same, s_w * activity.cross)
     return OrderParameters(activity=activity, preactivation=preactivation, sensitivity=Pair(*sensitivity.T))
+
+
+def _rounded(value: float, beside: Sequence[float]) -> float:
+    """Return a number, or 0 if it is the rounding of others beside it."""
+    return 0.0 if abs(value) < _ROUNDING * max(abs(x) for x in beside if math.isfinite(x)) else value

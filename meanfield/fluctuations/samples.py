@@ -36,6 +36,11 @@ class Kind(StrEnum):
     SENSITIVITY = "sensitivity"
     """qtilde^l, l = 1 .. L."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> Kind | None:
+        """Understand the symbols that tables print."""
+        return {"qhat": cls.ACTIVITY, "q": cls.PREACTIVATION, "qtilde": cls.SENSITIVITY}.get(str(value))
+
 
 @dataclass(frozen=True, init=False)
 class OrderParameter:
@@ -44,7 +49,7 @@ class OrderParameter:
     Parameters
     ----------
     kind : str
-        "activity" (qhat), "preactivation" (q, the mean over units of u(s) u(t)) or "sensitivity" (qtilde).
+        "activity" (or "qhat"), "preactivation" ("q", the mean over units of u(s) u(t)) or "sensitivity" ("qtilde").
     layer : int
         l = 0 .. L-1 of an activity, 1 .. L-1 of a pre-activation, 1 .. L of a sensitivity.
     samples : sequence of two labels

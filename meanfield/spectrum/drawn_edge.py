@@ -59,6 +59,9 @@ class Edge:
     removed: float = 0.0
     """What lambda_max loses, in the mean, where its eigenvectors are made orthogonal to the outputs."""
 
+    def __str__(self) -> str:
+        return f"lambda_max {self.largest:.4g} ± {self.largest_sd:.2g}, edge {self.position:.5g}"
+
     @property
     def scale(self) -> float:
         """(sqrt(x''/2)/(C T))^(2/3): the largest eigenvalue is x_e plus this times a Tracy-Widom deviate."""

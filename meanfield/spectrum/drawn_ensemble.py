@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
@@ -27,9 +27,9 @@ _TRACY_WIDOM = 46.446048843874, 0.186054022282793, 9.848007811285680
 class DrawnLargest:
     """lambda_max of the networks of an ensemble, each drawn as the nodes of its Gaussian-equivalent model."""
 
-    edges: tuple[Edge, ...]
+    edges: tuple[Edge, ...] = field(repr=False)
     """Of the spectrum of each network drawn: lambda_max is x_e + sigma w, w a Tracy-Widom deviate."""
-    output_variances: Array
+    output_variances: Array = field(repr=False)
     """sigma_k^2 of each network drawn, shape (draws, C): over the samples, of the outputs before any normalisation."""
     failures: tuple[str, ...]
     """What was wrong where no edge was found; these draws are in no figure."""
@@ -87,7 +87,7 @@ class DrawnLargest:
 
     def __str__(self) -> str:
         rows = [
-            ["lambda_max", f"{self.mean:.4g} ± {self.standard_error:.1g}"],
+            ["lambda_max", f"{self.mean:.4g} ± {self.standard_error:.2g}"],
             ["sd of one network", f"{self.sd:.3g}"],
             ["median", f"{self.quantile(0.5):.4g}"],
             ["draws", f"{self.draws}"],
@@ -109,9 +109,8 @@ def drawn_largest(
     Parameters
     ----------
     network : Network
-        Any C; hidden layers without normalisation. The spectrum is that without the mean of the outputs, whether the
-        network has output normalisation "none" or "mean"; with "batch" each output is also divided by its standard
-        deviation.
+        Any C; hidden layers without normalisation, and ``output_normalization`` "mean", or "batch", by which each
+        output is also divided by its standard deviation.
     width, samples : int
         M >= 1, T >= 2: the theory is that of M and T large and of the same order.
     draws : int
@@ -129,14 +128,14 @@ def drawn_largest(
     ParameterError
         For numbers out of range.
     AssumptionError
-        For normalised hidden layers, and layer-normalised outputs.
+        For normalised hidden layers, and for outputs without normalisation or with layer normalisation.
     EdgeError
         If fewer than two draws have an edge that was found.
 
     Examples
     --------
     >>> import meanfield as mf
-    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0)
+    >>> network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, output_normalization="mean")
     >>> largest = drawn_largest(network, width=200, samples=200, draws=4)
     >>> largest.draws, bool(7 < largest.mean < 10)
     (4, True)
@@ -174,6 +173,11 @@ def require_drawable(network: Network, width: int, samples: int) -> Sequence[int
         raise AssumptionError(
             "the Gaussian-equivalent model is that of hidden layers without normalisation, and these have "
             f"{network.hidden_normalization} normalisation"
+        )
+    if network.output_normalization is OutputNormalization.NONE:
+        raise AssumptionError(
+            "drawn nodes have the spectrum after mean subtraction: output_normalization must be mean or batch, got "
+            'none; network.normalized(output="mean") has it'
         )
     if network.output_normalization is OutputNormalization.LAYER:
         raise AssumptionError(

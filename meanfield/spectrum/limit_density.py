@@ -27,6 +27,15 @@ _ROOT = 1e-9
 _CIRCLE = 64
 """Places on a circle around the spectrum, for its moments."""
 
+_RADIUS = 40.0
+"""Of the first of them, in units of the mean; the next are four times as wide."""
+
+_WIDER = 8
+"""How many of them are tried."""
+
+_MOMENT = 1e-9
+"""By how much two circles that enclose the spectrum may differ: the tail of the density beyond, and rounding."""
+
 _LEAST = 1e-4
 """Of the mean: how close to 0 the density is looked at."""
 
@@ -69,8 +78,24 @@ class LimitDensity:
 
     @cached_property
     def second_moment(self) -> float:
-        """The mean square of the eigenvalues, by Cauchy's integral over a circle of the resolvent."""
-        radius = 40 * self.mean
+        """The mean square of the eigenvalues, by Cauchy's integral over a circle of the resolvent.
+
+        Raises
+        ------
+        QuadratureError
+            If no circle was found outside of which there is nothing.
+        """
+        radius = _RADIUS * self.mean
+        known = self._second_moment(radius)
+        for _ in range(_WIDER):
+            radius *= 4
+            moment = self._second_moment(radius)
+            if abs(moment - known) <= _MOMENT * abs(moment):
+                return moment
+            known = moment
+        raise QuadratureError(f"the second moment of the eigenvalues was not found: circles up to {radius:.3g} differ")
+
+    def _second_moment(self, radius: float) -> float:
         angles = np.pi * (np.arange(_CIRCLE // 2) + 0.5) / (_CIRCLE // 2)
         x = radius * np.exp(1j * angles)
         g = far(self.cavity, x)[:, 0]

@@ -110,7 +110,7 @@ class Spectrum:
     @cached_property
     def has_edge(self) -> bool:
         """Whether the density ends on the right, as M -> infinity."""
-        return not np.any(self.order.activity.cross[:-1][1:] > 0) and self.order.activity.cross[0] == 0
+        return not np.any(self.order.activity.cross[1:-1] > 0) and self.order.activity.cross[0] == 0
 
     @cached_property
     def lower_edge(self) -> float:
@@ -119,7 +119,14 @@ class Spectrum:
 
     @cached_property
     def drawn(self) -> DrawnLargest:
-        """lambda_max of networks whose hidden units are drawn: see :func:`meanfield.drawn_largest`."""
+        """lambda_max of networks whose hidden units are drawn: see :func:`meanfield.drawn_largest`.
+
+        Raises
+        ------
+        AssumptionError
+            For other inputs than standard ones.
+        """
+        _require_standard_inputs(self.order)
         return drawn_largest(self.network, width=self.width, samples=self.samples, draws=self.draws, seed=self.seed)
 
     @cached_property
@@ -206,10 +213,8 @@ class Spectrum:
     def _warnings_of_modes(self) -> tuple[str, ...]:
         """Return what is to be said where collective modes move lambda_max."""
         several = self.network.outputs > 1
-        with_modes, without = (
-            CorrectedCount(self._limit, modes, self.samples).place(0.5) for modes in (self._modes, None)
-        )
-        moved = with_modes / without - 1
+        count = CorrectedCount(self._limit, self._modes, self.samples) if several else self._count
+        moved = count.place(0.5) / self._limit.place(0.5 / self.samples) - 1
         if several and abs(moved) > _MOVED:
             return (
                 f"collective modes, which move lambda_max by {moved:+.0%} for one output, are left out for several",
@@ -309,10 +314,19 @@ def spectrum(
     samples = require_integer("samples", samples, at_least=2)
     order = propagate(network, inputs=inputs, method=method) if order is None else require_order(network, order)
     draws = require_integer("draws", draws, at_least=2)
-    if network.outputs > 1 and inputs != STANDARD_INPUTS:
-        raise AssumptionError(f"networks are drawn with standard inputs, got {inputs}")
+    if network.outputs > 1:
+        _require_standard_inputs(order)
     model = limit_model(network, order, widths, samples)
     modes = collective_modes(network, order, width=width)
     if network.outputs == 1:
         model = replace(model, disorder=disorder(modes, width=width, samples=samples))
     return Spectrum(network, width, samples, draws, seed, order, modes, LimitDensity(model))
+
+
+def _require_standard_inputs(order: OrderParameters) -> None:
+    inputs = Pair(*(float(activity[0]) for activity in order.activity))
+    if inputs != STANDARD_INPUTS:
+        raise AssumptionError(
+            f"networks are drawn with standard inputs, {STANDARD_INPUTS}, got {inputs}: neither the spread of "
+            "lambda_max nor lambda_max of several outputs is known for others"
+        )

@@ -21,6 +21,7 @@ def statistics(lower: float, upper: float, prediction: float | None = None) -> m
     [
         (statistics(4.0, 8.0), mf.LearningRateBound(0.5, 0.25, None)),
         (statistics(4.0, 4.0, 4.0), mf.LearningRateBound(0.5, 0.5, 0.5)),
+        (statistics(4.0, 4.0, 5.0), mf.LearningRateBound(0.5, 0.4, 0.4)),  # a prediction that knows more
         (statistics(4.0, math.inf), mf.LearningRateBound(0.5, 0.0, None)),
         (statistics(0.0, 8.0), mf.LearningRateBound(math.inf, 0.25, None)),
         (statistics(0.0, 0.0), mf.LearningRateBound(math.inf, math.inf, None)),

@@ -199,6 +199,21 @@ def test_constants_of_the_bounds() -> None:
     assert (spectrum.c0, spectrum.c1, spectrum.c2) == pytest.approx((1.088, 0.941, 2.177), abs=1.5e-3)
 
 
+@pytest.mark.parametrize(
+    ("phi", "weight_variance", "bias_variance", "depth", "ratio"),
+    [(mf.relu, 2.0, 0.0, 3, 30), (mf.relu, 2.0, 0.0, 8, 20), (mf.relu, 4.0, 1.0, 5, 20), (mf.gelu, 2.0, 0.1, 5, 20)],
+)
+def test_constants_are_those_of_the_fluctuations_where_lambda_max_is_far_from_the_mean(
+    phi: mf.Activation, weight_variance: float, bias_variance: float, depth: int, ratio: int
+) -> None:
+    network = mf.Network.uniform(
+        phi, depth=depth, weight_variance=weight_variance, bias_variance=bias_variance, output_normalization="mean"
+    )
+    spectrum = mf.spectrum(network, width=1000, samples=1000 * ratio)
+    expected = mf.fluctuations(network).c2
+    assert spectrum.c2 == pytest.approx(expected, rel=4 * depth / 1000)  # the bias parameters: O(1/M)
+
+
 def test_the_largest_eigenvalues_come_in_order_and_grow_slowly() -> None:
     network = NETWORKS["relu 3"].normalized(output="mean")
     spectrum = mf.spectrum(network, width=1000, samples=1000)
@@ -271,5 +286,13 @@ def test_several_outputs_and_spreads_come_from_draws() -> None:
     assert "6 draws" in str(several)
     with pytest.raises(mf.AssumptionError, match="only the largest"):
         several.kth_largest(2)
+    other = mf.propagate(network, inputs=mf.Pair(4.0, 0.0))
+    scaled = mf.spectrum(network, width=200, samples=200, order=other)
+    assert scaled.largest > 1.2 * one.largest
+    for drawn in (lambda: scaled.largest_sd, lambda: scaled.largest_quantile(0.5)):
+        with pytest.raises(mf.AssumptionError, match="standard inputs"):
+            drawn()
+    with pytest.raises(mf.AssumptionError, match="standard inputs"):
+        mf.spectrum(replace(network, outputs=3), width=200, samples=200, order=other)
     with pytest.raises(mf.ParameterError, match="draws"):
         mf.spectrum(network, width=200, samples=200, draws=1)

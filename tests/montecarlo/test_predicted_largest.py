@@ -104,15 +104,21 @@ def test_the_covariance_of_the_outputs_is_that_over_many_samples(network: mf.Net
 
 
 def test_what_is_refused() -> None:
-    finite = mc.sample_network(RELU, width=20, rng=np.random.default_rng(0))
+    relu = RELU.normalized(output="mean")
+    finite = mc.sample_network(relu, width=20, rng=np.random.default_rng(0))
     with pytest.raises(mf.ParameterError, match="samples must be given"):
         mc.predict_largest(finite)
     sweep = mc.propagate(finite, np.random.default_rng(0).standard_normal((12, 20)))
     with pytest.raises(mf.ParameterError, match="samples must be those of the sweep, 12"):
         mc.predict_largest(sweep, samples=13)
     assert mc.predict_largest(sweep) == mc.predict_largest(finite, samples=12)
+    for inputs in (2 * sweep.h[0], sweep.h[0] + 1.0):
+        with pytest.raises(mf.AssumptionError, match="of mean square 1 and overlap 0"):
+            mc.predict_largest(mc.propagate(finite, inputs))
+    with pytest.raises(mf.AssumptionError, match="must be mean or batch, got none"):
+        mc.predict_largest(mc.sample_network(RELU, width=20, rng=np.random.default_rng(0)), samples=12)
     with pytest.raises(mf.ParameterError, match="network"):
         mc.predict_largest(RELU, samples=12)  # type: ignore[arg-type]
-    normalised = mc.sample_network(RELU.normalized(hidden="layer"), width=20, rng=np.random.default_rng(0))
+    normalised = mc.sample_network(relu.normalized(hidden="layer"), width=20, rng=np.random.default_rng(0))
     with pytest.raises(mf.AssumptionError, match="hidden layers"):
         mc.predict_largest(normalised, samples=12)
