@@ -271,9 +271,12 @@ def _expected(network: Network, samples: int, order: OrderParameters) -> Readout
     if infinite:
         raise ReadoutRequired(
             f"{_THEOREM[output]} needs the scales of the outputs, and these have an infinite expectation under the "
-            f"limiting law with T = {samples}, C = {network.outputs}: {'; '.join(infinite)}. Pass those of one "
-            "network: readout=mf.ReadoutScales.from_outputs(u) for outputs u of shape (T, C), or "
-            "readout=mf.readout_scales(network, samples=.., rng=..) to draw them"
+            f"limiting law with T = {samples}, C = {network.outputs}: {'; '.join(infinite)}. Those of one network, "
+            "as readout, have a statement of their own",
+            {
+                "ReadoutScales.from_outputs": "the scales of given outputs, of shape (T, C)",
+                "readout_scales": "scales drawn from the limiting law",
+            },
         )
     return scales
 
