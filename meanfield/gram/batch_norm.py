@@ -67,9 +67,8 @@ def batch_norm_gram(
         found = chain(qhat, None, 0)
         return BatchNormGram(found.activity, found.tangent, found.error, None, None, chain.validity(None))
     seeds = np.random.SeedSequence(sampling.seed).spawn(sampling.scramblings)
-    points = FIRST // 2
+    points = FIRST
     while True:
-        points *= 2
         chain.ranks.clear()
         found_all = [chain(qhat, np.random.default_rng(seed), points) for seed in seeds]
         covariance, covariance_error, error = _mean([found.activity for found in found_all])
@@ -77,6 +76,9 @@ def batch_norm_gram(
         error = max(error, kernel_worst)
         if error <= sampling.tolerance or points >= sampling.most:
             break
+        # errors fall at least like the root of the number of points
+        doublings = min(max(1, math.ceil(math.log2(error / sampling.tolerance))), 3)
+        points = min(points * 2**doublings, sampling.most)
     missed = None if error <= sampling.tolerance else (
         f"sampling stopped at {sampling.scramblings} x {points} points with a standard error of {error:.1e}, above "
         f"the tolerance of {sampling.tolerance:g}: allow more of them (mf.Sampling(most={8 * points}))"

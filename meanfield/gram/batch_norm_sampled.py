@@ -36,7 +36,7 @@ class Sampling:
     ----------
     tolerance : float
         Of both matrices: the largest standard error of an entry, relative to the root of the product of the two entries
-        on the diagonal. The number of points is doubled until it is met, or ``most`` is reached, which the result says.
+        on the diagonal. The number of points grows until it is met, or ``most`` is reached, which the result says.
     scramblings : int
         At least 4: independent randomisations of the points, over which the standard error is taken.
     most : int
@@ -47,7 +47,7 @@ class Sampling:
     Examples
     --------
     >>> Sampling(tolerance=1e-2)
-    Sampling(tolerance=0.01, scramblings=8, most=16384, seed=0)
+    Sampling(tolerance=0.01, scramblings=8, most=65536, seed=0)
     """
 
     tolerance: float
@@ -55,7 +55,7 @@ class Sampling:
     most: int
     seed: int
 
-    def __init__(self, tolerance: float = 1e-3, scramblings: int = 8, most: int = 2**14, seed: int = 0) -> None:
+    def __init__(self, tolerance: float = 2e-3, scramblings: int = 8, most: int = 2**16, seed: int = 0) -> None:
         object.__setattr__(self, "tolerance", require_number("tolerance", tolerance, above=0))
         object.__setattr__(self, "scramblings", require_integer("scramblings", scramblings, at_least=4))
         most = require_integer("most", most, at_least=FIRST, at_most=2**30)
