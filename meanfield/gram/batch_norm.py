@@ -104,7 +104,8 @@ class _Chain:
         return any(not self._is_exact(layer) for layer in self.network.batch_norm_layers)
 
     def _is_exact(self, layer: int) -> bool:
-        return is_homogeneous(self.network.normalized_activations[layer - 1])
+        settings = self.network.batch_norm
+        return settings is not None and settings.beta == 0 and is_homogeneous(self.network.activations[layer - 1])
 
     def __call__(self, qhat: Array, rng: np.random.Generator | None, points: int) -> Averages:
         s_w, s_b = self.network.weight_variance, self.network.bias_variance
@@ -132,7 +133,10 @@ class _Chain:
         spread = spread_of(q, layer=layer, epsilon=epsilon, tangent=self.tangent)
         self.ranks.append((layer, spread.rank))
         if rng is None or self._is_exact(layer):
-            return homogeneous_layer(phi, spread, theta, epsilon=epsilon, tolerance=self.tolerance)
+            phi, square = self.network.activations[layer - 1], settings.gamma**2
+            found = homogeneous_layer(phi, spread, theta, epsilon=epsilon, tolerance=self.tolerance)
+            tangent = None if found.tangent is None else square * found.tangent
+            return Averages(square * found.activity, tangent, found.error)
         return sampled_layer(phi, spread, theta, epsilon=epsilon, points=points, rng=rng)
 
     def validity(self, missed: str | None) -> tuple[str, ...]:

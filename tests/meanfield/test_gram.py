@@ -122,6 +122,18 @@ def test_equal_parallel_and_opposite_inputs(network: mf.Network) -> None:
         assert_close(matrix[:30:10, :30:10], wanted, GRAM)
 
 
+@pytest.mark.parametrize("network", [RELU, TANH])
+def test_many_opposite_inputs(network: mf.Network) -> None:
+    """The determinant of such a pair is rounding, of either sign: the angle is pi, and never -pi."""
+    x = np.random.default_rng(0).standard_normal((40, 7))
+    got = mf.gram(network, np.concatenate([x, -x]), width=10)
+    for matrix, wanted in zip(
+        (got.covariance, got.tangent), zip(*(recursion(network, s, -s, 10) for s in x), strict=True), strict=True
+    ):
+        assert matrix is not None
+        assert_close(np.diagonal(matrix[:40, 40:])[:, None], np.array(wanted)[:, None], GRAM)
+
+
 def test_nearly_equal_inputs() -> None:
     x = samples(2)
     x[1] = x[0] * (1 + 1e-6 * np.arange(7))
@@ -316,7 +328,7 @@ X = np.ones((2, 3)) + np.eye(2, 3)
         (lambda: mf.gram(RELU, X, width=5, parameterization="mup"), "parameterization must be one of"),
         (lambda: mf.gram(RELU, X, width=5, memory_limit=1e-9), "mf.gram_blocks gives some rows"),
         (lambda: mf.gram_blocks(RELU, X, width=5, memory_limit=1e-9), "of one row"),
-        (lambda: mf.gram(RELU.normalized(hidden="batch"), X, width=5), "couples all samples"),
+        (lambda: mf.gram(RELU.normalized(hidden="batch"), X, X, width=5), "couples all samples"),
         (lambda: mf.gram(RELU.normalized(hidden="layer"), X * [[0], [1]], width=5), "variance to divide by"),
         (lambda: mf.gram(RELU, X, X, width=5).eigenvalues, "other must be left out"),
         (
