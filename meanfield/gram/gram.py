@@ -129,7 +129,7 @@ def gram(
     QuadratureError
         If integrals do not reach the tolerance, or the check fails.
 
-    Equations: (5), (6), (7), (S.7), (20), (21)
+    Equations: (5), (6), (7), (S.7)
 
     Examples
     --------

@@ -122,16 +122,15 @@ def test_equal_parallel_and_opposite_inputs(network: mf.Network) -> None:
         assert_close(matrix[:30:10, :30:10], wanted, GRAM)
 
 
-@pytest.mark.parametrize("network", [RELU, TANH])
-def test_many_opposite_inputs(network: mf.Network) -> None:
+def test_many_opposite_inputs() -> None:
     """The determinant of such a pair is rounding, of either sign: the angle is pi, and never -pi."""
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)
     x = np.random.default_rng(0).standard_normal((40, 7))
     got = mf.gram(network, np.concatenate([x, -x]), width=10)
-    for matrix, wanted in zip(
-        (got.covariance, got.tangent), zip(*(recursion(network, s, -s, 10) for s in x), strict=True), strict=True
-    ):
-        assert matrix is not None
-        assert_close(np.diagonal(matrix[:40, 40:])[:, None], np.array(wanted)[:, None], GRAM)
+    assert got.tangent is not None
+    # no unit sees both, and the bias of the readout is left
+    assert np.abs(np.diagonal(got.covariance[:40, 40:])).max() <= GRAM
+    assert np.abs(np.diagonal(got.tangent[:40, 40:]) - 1).max() <= GRAM
 
 
 def test_nearly_equal_inputs() -> None:
