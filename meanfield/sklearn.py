@@ -109,7 +109,7 @@ class NetworkKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
         return self.kind == "tangent"
 
     def _matrix(self, x: ArrayLike, y: ArrayLike | None) -> NDArray[np.float64]:
-        if isinstance(self.network, Network) and self.network.batch_norm is not None:
+        if getattr(self.network, "batch_norm", None) is not None:
             raise AssumptionError(
                 "batch normalisation in the hidden layers couples all samples of a batch, and has no kernel of two",
                 {"gram": "both matrices of one set of inputs, the batch"},
