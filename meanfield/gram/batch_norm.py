@@ -21,8 +21,8 @@ from .pairs import TilePairs
 
 Own = tuple[Callable[[Array, Array], Array], ...]
 
-MATRICES = 16
-"""How many T x T matrices in double precision are in memory at most."""
+MATRICES = 28
+"""So many T x T matrices in double precision are in memory at a time, and two for each scrambling."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,9 @@ def _mean(found: list[Array]) -> tuple[Array | None, Array | None, float]:
     """Return mean, standard errors, and the largest of them relative to the diagonal."""
     if not found:
         return None, None, 0.0
-    mean, count = np.mean(found, axis=0), len(found)
-    deviation = np.std(found, axis=0, ddof=1) / math.sqrt(count)
+    count, zero = len(found), np.zeros_like(found[0])
+    mean = np.asarray(sum(found, start=zero) / count)
+    variance = sum(((one - mean) ** 2 for one in found), start=zero) / (count - 1)
+    deviation = np.sqrt(variance / count)
     size = np.sqrt(np.diagonal(mean))
     return mean, deviation, float((deviation / np.multiply.outer(size, size)).max())

@@ -105,7 +105,7 @@ def gram(
         Two, or one where there is but one processor, if left out; more rarely help. BLAS has one thread in each.
     memory_limit : float
         GiB that the matrices may take; see :func:`gram_memory`, and :func:`gram_blocks` for what does not fit. Hidden
-        batch normalisation needs up to 16 matrices, and O(T^3) operations.
+        batch normalisation needs some 40 matrices, and O(T^3) operations.
     sampling : Sampling, optional
         How averages behind batch normalisation are sampled; relu, leaky relu, the absolute value and the identity have
         none, without ``beta``, and take ``tolerance``.
@@ -284,7 +284,7 @@ def _behind_batch_norm(given: _Given, sampling: Sampling, memory_limit: float) -
             {"gram": "both matrices of one set of inputs, the batch"},
         )
     samples = int(given.inputs.squares.size)
-    needed = MATRICES / 2 * gram_memory(samples)
+    needed = (MATRICES / 2 + sampling.scramblings) * gram_memory(samples)
     if needed > require_number("memory_limit", memory_limit, above=0):
         expected = f"at least the {needed:.3g} GiB that the matrices of a whole batch need"
         raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from batch_norm_draws import a_covariance, drawn, tangent_of
+from batch_norm_draws import Array, a_covariance, drawn, tangent_of
 from tolerances import GRAM, ROUNDING, SIGMAS
 
 import meanfield as mf
@@ -32,6 +32,44 @@ def test_a_layer_against_draws_with_the_jacobian_by_differences(phi: mf.Activati
         error = values.std(axis=0) / math.sqrt(draws)
         assert (np.abs(matrix - values.mean(axis=0)) <= SIGMAS * error).all()
         assert (error <= 0.03 * np.abs(values.mean(axis=0)).max()).all()  # sharp enough to say something
+
+
+def on_the_plane(phi: mf.Activation, sigma: Array, theta: Array, epsilon: float) -> tuple[Array, Array]:
+    """Return the averages for three samples: integrals over radius and angle of two Gaussians, split at kinks."""
+    g = np.eye(3) - 1 / 3
+    values, vectors = np.linalg.eigh(g @ sigma @ g)
+    axes = vectors[:, 1:] * np.sqrt(values[1:])
+    kinks = np.sort(np.mod(np.arctan2(-axes[:, 0], axes[:, 1])[:, None] + [0, math.pi], 2 * math.pi).ravel())
+    angles, angle_weights = panels([*kinks, kinks[0] + 2 * math.pi], 60)
+    t, t_weights = panels([0, 0.01, 0.1, 1, 4, 12, 30, 60], 60)  # half the square of the radius, with density exp(-t)
+    activity, tangent = np.zeros((3, 3)), np.zeros((3, 3))
+    for angle, angle_weight in zip(angles, angle_weights / (2 * math.pi), strict=True):
+        v = np.sqrt(2 * t)[:, None] * (axes @ [math.cos(angle), math.sin(angle)])
+        s = np.sqrt((v**2).mean(axis=1) + epsilon)
+        h, d, n = phi(v / s[:, None]), phi.slope(v), v / s[:, None]
+        weight = angle_weight * t_weights * np.exp(-t)
+        activity += np.einsum("i,is,it->st", weight, h, h)
+        projected = d[:, :, None] * (g - n[:, :, None] * n[:, None, :] / 3) / s[:, None, None]
+        tangent += np.einsum("i,isa,ab,itb->st", weight, projected, theta, projected, optimize=True)
+    return activity, tangent
+
+
+def panels(edges: list[float], nodes: int) -> tuple[Array, Array]:
+    """Return the nodes and weights of Gauss' rule between the edges."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    left, width = np.array(edges[:-1])[:, None], np.diff(edges)[:, None]
+    return (left + width * (x + 1) / 2).ravel(), (width / 2 * w).ravel()
+
+
+@pytest.mark.parametrize("phi", HOMOGENEOUS)
+def test_a_layer_of_three_samples_against_integrals_in_the_plane(phi: mf.Activation) -> None:
+    """Every digit, for samples that differ from each other; epsilon makes the averages finite."""
+    sigma, theta = a_covariance(3), a_covariance(3, seed=1)
+    spread = spread_of(sigma, layer=1, epsilon=0.3, tangent=True)
+    got = homogeneous_layer(phi, spread, theta, epsilon=0.3, tolerance=1e-13)
+    assert got.tangent is not None
+    for matrix, wanted in zip((got.activity, got.tangent), on_the_plane(phi, sigma, theta, 0.3), strict=True):
+        np.testing.assert_allclose(matrix, wanted, rtol=0, atol=GRAM * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("samples", [4, 5, 8, 30])

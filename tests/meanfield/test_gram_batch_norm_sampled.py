@@ -36,6 +36,11 @@ def gaussian_inputs() -> Array:
     return np.random.default_rng(1).standard_normal((9, 40))
 
 
+def few_directions() -> Array:
+    """Return more samples than the inputs have dimensions: the covariance at the first layer has no inverse."""
+    return np.random.default_rng(2).standard_normal((20, 8)) + 1.0
+
+
 def digits() -> Array:
     data = load_digits().data
     return np.asarray((data / data.std())[:24])
@@ -115,7 +120,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("phi", "hidden"), SETTINGS)
-@pytest.mark.parametrize("inputs", [gaussian_inputs, digits])
+@pytest.mark.parametrize("inputs", [gaussian_inputs, few_directions, digits])
 def test_finite_networks(phi: mf.Activation, hidden: str | mf.BatchNorm, inputs: object) -> None:
     """Every entry of the tangent kernel, the trace and lambda_max, within standard errors and O(L/M)."""
     assert callable(inputs)
