@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..errors import ParameterError, QuadratureError
 from ..functions import Activation
@@ -20,6 +23,8 @@ from .layers import overlap_map
 from .pairs import TilePairs
 
 Own = tuple[Callable[[Array, Array], Array], ...]
+
+Seed = np.random.SeedSequence
 
 MATRICES = 28
 """So many T x T matrices in double precision are in memory at a time, and two for each scrambling."""
@@ -46,6 +51,7 @@ def batch_norm_gram(
     tangent: bool,
     tolerance: float,
     sampling: Sampling,
+    threads: int,
 ) -> BatchNormGram:
     """Return covariance of the outputs and tangent kernel of a network with hidden batch normalisation.
 
@@ -60,6 +66,8 @@ def batch_norm_gram(
     tolerance : float
         Of integrals that are not sampled.
     sampling : Sampling
+    threads : int
+        Among which scramblings are shared.
     """
     chain = _Chain(network, own, tangent, tolerance, [])
     qhat = _overlaps(inputs, centre=1 in network.batch_norm_layers)
@@ -70,13 +78,13 @@ def batch_norm_gram(
     points = FIRST
     while True:
         chain.ranks.clear()
-        found_all = [chain(qhat, np.random.default_rng(seed), points) for seed in seeds]
+        found_all = _in_threads(partial(chain.scrambled, qhat, points), seeds, threads)
         covariance, covariance_error, error = _mean([found.activity for found in found_all])
         kernel, kernel_error, kernel_worst = _mean([found.tangent for found in found_all if found.tangent is not None])
         error = max(error, kernel_worst)
         if error <= sampling.tolerance or points >= sampling.most:
             break
-        # errors fall at least like the root of the number of points
+        # errors fall somewhere between like the number of points and its root
         doublings = min(max(1, math.ceil(math.log2(error / sampling.tolerance))), 3)
         points = min(points * 2**doublings, sampling.most)
     missed = None if error <= sampling.tolerance else (
@@ -106,6 +114,10 @@ class _Chain:
     def _is_exact(self, layer: int) -> bool:
         settings = self.network.batch_norm
         return settings is not None and settings.beta == 0 and is_homogeneous(self.network.activations[layer - 1])
+
+    def scrambled(self, qhat: Array, points: int, seed: Seed) -> Averages:
+        """Return what one scrambling gives."""
+        return self(qhat, np.random.default_rng(seed), points)
 
     def __call__(self, qhat: Array, rng: np.random.Generator | None, points: int) -> Averages:
         s_w, s_b = self.network.weight_variance, self.network.bias_variance
@@ -183,6 +195,11 @@ def _overlaps(inputs: InputGram | Samples, *, centre: bool) -> Array:
     products *= inputs.factor
     products = (products + products.T) / 2
     return centred(products) if centre else products
+
+
+def _in_threads(run: Callable[[Seed], Averages], seeds: list[Seed], threads: int) -> list[Averages]:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:  # not threads of threads
+        return list(pool.map(run, seeds))
 
 
 def _mean(found: list[Array]) -> tuple[Array | None, Array | None, float]:

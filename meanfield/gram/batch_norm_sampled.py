@@ -107,10 +107,10 @@ def sampled_layer(
             continue
         d = phi.slope(n) / s
         a = n @ theta / samples
-        dn = d * n
-        cross = dn.T @ (d * a)
         q = np.einsum("it,it->i", n, a)[:, None] / samples
-        tangent += theta * (d.T @ d) - cross - cross.T + dn.T @ (q * dn)
+        dn = d * n
+        projected = dn.T @ (q * dn - 2 * d * a)
+        tangent += theta * (d.T @ d) + (projected + projected.T) / 2
     return Averages(activity / points, None if tangent is None else tangent / points)
 
 

@@ -146,7 +146,7 @@ def gram(
     if not (sampling is None or isinstance(sampling, Sampling)):
         raise ParameterError("sampling", "a meanfield.Sampling or None", repr(sampling))
     if network.batch_norm is not None:
-        return _behind_batch_norm(given, Sampling() if sampling is None else sampling, memory_limit)
+        return _behind_batch_norm(given, Sampling() if sampling is None else sampling, _threads(threads), memory_limit)
     problem = given.problem()
     needed = gram_memory(problem.rows, problem.columns, tangent=tangent, dtype=dtype)
     if needed > require_number("memory_limit", memory_limit, above=0):
@@ -276,7 +276,7 @@ class _Given:
         return self
 
 
-def _behind_batch_norm(given: _Given, sampling: Sampling, memory_limit: float) -> Gram:
+def _behind_batch_norm(given: _Given, sampling: Sampling, threads: int, memory_limit: float) -> Gram:
     if not given.inputs.symmetric:
         raise AssumptionError(
             "batch normalisation in the hidden layers couples all samples of a batch: two sets of inputs have no "
@@ -289,7 +289,13 @@ def _behind_batch_norm(given: _Given, sampling: Sampling, memory_limit: float) -
         expected = f"at least the {needed:.3g} GiB that the matrices of a whole batch need"
         raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
     found = batch_norm_gram(
-        given.network, given.inputs, given.own, tangent=given.tangent, tolerance=given.tolerance, sampling=sampling
+        given.network,
+        given.inputs,
+        given.own,
+        tangent=given.tangent,
+        tolerance=given.tolerance,
+        sampling=sampling,
+        threads=threads,
     )
     covariance, tangent = (
         None if matrix is None else matrix.astype(given.precision, copy=False)
