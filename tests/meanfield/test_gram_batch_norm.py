@@ -228,9 +228,10 @@ def test_eigenvalues_parameters_and_precision() -> None:
     np.testing.assert_allclose(tangent_of(ntk) - tangent_of(without), 0.3, rtol=0, atol=GRAM)
 
 
-def test_a_network_of_samples_that_are_sampled_agrees() -> None:
-    """The same layer by both ways: sampling does not know the closed forms."""
-    sigma, theta = a_covariance(20), a_covariance(20, seed=1)
+@pytest.mark.parametrize("samples", [4, 20])
+def test_a_layer_that_is_sampled_agrees(samples: int) -> None:
+    """The same layer by both ways; with four samples, too, where 1/sigma^2 has no variance."""
+    sigma, theta = a_covariance(samples), a_covariance(samples, seed=1)
     spread = spread_of(sigma, layer=1, epsilon=0.0, tangent=True)
     exact = homogeneous_layer(mf.relu, spread, theta, epsilon=0.0, tolerance=1e-12)
     seeds = range(32)
