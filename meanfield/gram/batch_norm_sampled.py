@@ -6,8 +6,8 @@ and n = v/s. With D, P and s of each point, a = Theta n/T and q = n'a/T,
     E[s^-2 D P Theta P D]_st = E[s^-2 phi'_s phi'_t (Theta_st - n_s a_t - a_s n_t + q n_s n_t)]:
 
 products of (points x T) matrices. Without epsilon, n and s/|z| are functions of the direction of z, and the average
-over |z| is taken exactly: what it leaves has a variance also where 1/s^2 has none. Every scrambling goes through all layers by itself, so that the spread of the results
-over scramblings is the error of the whole.
+over |z| is taken exactly: what is left has a variance, also where 1/s^2 has none. Every scrambling goes through all
+layers by itself, so that the spread of the results over scramblings is the error of the whole.
 """
 
 from __future__ import annotations
