@@ -51,7 +51,7 @@ from .fim import dual_block, kappas
 from .fluctuations import Fluctuations, KernelFluctuations, OrderParameter, fluctuations
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
-from .gram import Gram, GramBlock, InputGram, Parameterization, gram, gram_blocks, gram_memory
+from .gram import Gram, GramBlock, InputGram, Parameterization, Sampling, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
 from .network import Network
@@ -136,6 +136,7 @@ __all__ = [
     "Reference",
     "Regime",
     "Report",
+    "Sampling",
     "ScalarFunction",
     "Spectrum",
     "SphereAuto",

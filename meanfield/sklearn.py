@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import ParameterError
+from .errors import AssumptionError, ParameterError
 from .gram import Parameterization, gram, gram_diagonal
 from .network import Network
 
@@ -109,6 +109,11 @@ class NetworkKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
         return self.kind == "tangent"
 
     def _matrix(self, x: ArrayLike, y: ArrayLike | None) -> NDArray[np.float64]:
+        if getattr(self.network, "batch_norm", None) is not None:
+            raise AssumptionError(
+                "batch normalisation in the hidden layers couples all samples of a batch, and has no kernel of two",
+                {"gram": "both matrices of one set of inputs, the batch"},
+            )
         found = gram(
             self.network,
             x,

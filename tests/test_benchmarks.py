@@ -102,6 +102,17 @@ def test_matrices_of_real_inputs() -> None:
     assert max(errors) < GRAM
 
 
+def test_matrices_of_real_inputs_through_hidden_batch_normalisation() -> None:
+    arguments = ("--samples", "8", "--widths", "200", "--members", "6", "--most", "2048")
+    accuracy, networks = run("gram_batch_norm.py", *arguments).split("\n\n")
+    rows = [line.split() for line in accuracy.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["relu", "tanh", "gelu"]
+    assert float(rows[0][-1]) < GRAM
+    for row in networks.splitlines()[1:]:
+        off, chance = (float(cell) for cell in row.split()[-2:])
+        assert off < 3 * chance
+
+
 def test_the_spectrum_of_networks_and_single_readout_weights() -> None:
     printed = run("spectrum.py", "--width", "40", "--members", "2", "--only", "relu (2, 0), L = 2")
     assert printed.splitlines()[1].startswith("relu (2, 0), L = 2, rho = 1")

@@ -74,3 +74,6 @@ EACH_NETWORK = 0.08
 
 SPLITTING = 0.25
 """By how much more they may be above it without, in units of sqrt(C L/M): 1 to 4 % is measured for C = 10."""
+
+FINITE_WIDTH = 3.0
+"""In units of L/M: what tangent kernels of networks may be off the limit by, relative to the diagonal."""

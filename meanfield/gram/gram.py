@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..errors import AssumptionError, ParameterError, require_boolean, require_choice, require_integer, require_number
 from ..gaussian import Array
 from ..network import Network
-from ..normalization import HiddenNormalization
+from .batch_norm import MATRICES, Own, batch_norm_gram
+from .batch_norm_sampled import Sampling
 from .check import check
-from .inputs import InputGram, read_inputs
+from .inputs import InputGram, Samples, read_inputs
 from .layers import make_chain
 from .matrices import Problem, default_threads
 from .record import Gram
@@ -63,6 +64,7 @@ def gram(
     tolerance: float = TOLERANCE,
     threads: int | None = None,
     memory_limit: float = MEMORY_LIMIT,
+    sampling: Sampling | None = None,
 ) -> Gram:
     r"""Return the covariance of the outputs and the tangent kernel of an infinitely wide network on real inputs.
 
@@ -71,16 +73,21 @@ def gram(
         qhat^{l+1}_st = E phi(u) phi(v),        (u, v) ~ N(0, [[q^{l+1}_ss, q^{l+1}_st], [q^{l+1}_st, q^{l+1}_tt]]);
 
     the covariance is q^L, and T F* = \sum_l qtilde^l (M_{l-1} qhat^{l-1} + 1), with qtilde of (7) for each pair. With
-    layer normalisation in the hidden layers each sample's pre-activations are divided by sqrt(q_ss).
+    layer normalisation in the hidden layers each sample's pre-activations are divided by sqrt(q_ss). With batch
+    normalisation all samples together are the batch, u(s) of one unit ~ N(0, q), G = I - 11'/T:
+
+        qhat <- E phi(n) phi(n)',    Theta <- s_w^2 E[s^-2 D P Theta P D],    n = G u/s,    s^2 = |G u|^2/T + epsilon,
+
+    D = diag phi'(n), P = G - n n'/T.
 
     Parameters
     ----------
     network : Network
-        Hidden normalisation "none" or "layer". The normalisation of the outputs enters the eigenvalues alone.
+        The normalisation of the outputs enters the eigenvalues alone.
     inputs : array_like of shape (T, M_0), or InputGram
         Real inputs, in the scale that the network sees: M_0 is their dimension, whatever ``width_ratios`` says.
     other : array_like of shape (T', M_0), optional
-        A second set, for the columns: test against training inputs.
+        A second set, for the columns: test against training inputs. Not with hidden batch normalisation.
     width : int
         M, from which the other layers have M_l = alpha_l M units. Not needed for "ntk", where it cancels.
     parameterization : Parameterization or str
@@ -97,7 +104,11 @@ def gram(
     threads : int, optional
         Two, or one where there is but one processor, if left out; more rarely help. BLAS has one thread in each.
     memory_limit : float
-        GiB that the matrices may take; see :func:`gram_memory`, and :func:`gram_blocks` for what does not fit.
+        GiB that the matrices may take; see :func:`gram_memory`, and :func:`gram_blocks` for what does not fit. Hidden
+        batch normalisation needs some 40 matrices, and O(T^3) operations.
+    sampling : Sampling, optional
+        How averages behind batch normalisation are sampled; relu, leaky relu, the absolute value and the identity have
+        none, without ``beta``, and take ``tolerance``.
 
     Returns
     -------
@@ -105,14 +116,16 @@ def gram(
         Relative to the root of the product of the two diagonal entries, accurate to about ``tolerance``, and checked
         against ``mf.overlap`` on a sample of pairs. A tangent kernel of an activation with kinks is known only to 1e-8
         between samples that differ by 1e-8 and less, but are not equal or parallel: their angle is the root of a
-        difference of the products x(s).x(t).
+        difference of the products x(s).x(t). With hidden batch normalisation ``error`` is estimated: of the
+        trapezoidal rule, or the largest standard error of what is sampled.
 
     Raises
     ------
     ParameterError
         For inputs that are not finite or of the wrong shape, a missing width, and matrices that exceed the memory.
     AssumptionError
-        With batch normalisation in the hidden layers.
+        Behind batch normalisation without epsilon: for samples that differ in less than 3 directions, such as T <= 3,
+        where the mean of 1/sigma^2 is infinite. For two sets of inputs.
     QuadratureError
         If integrals do not reach the tolerance, or the check fails.
 
@@ -129,16 +142,19 @@ def gram(
     >>> round(found.largest, 1), round(mf.learning_rate_bound(found.statistics()).value, 6)
     (243.3, 0.008219)
     """
-    problem, kind, parameters = _problem(
-        network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance
-    )
+    given = _given(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
+    if not (sampling is None or isinstance(sampling, Sampling)):
+        raise ParameterError("sampling", "a meanfield.Sampling or None", repr(sampling))
+    if network.batch_norm is not None:
+        return _behind_batch_norm(given, Sampling() if sampling is None else sampling, _threads(threads), memory_limit)
+    problem = given.problem()
     needed = gram_memory(problem.rows, problem.columns, tangent=tangent, dtype=dtype)
     if needed > require_number("memory_limit", memory_limit, above=0):
         expected = f"at least the {needed:.3g} GiB that this needs; mf.gram_blocks gives some rows at a time"
         raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
     covariance, kernel = problem.whole(threads=_threads(threads))
     error = check(problem, covariance, kernel, rows=slice(0, problem.rows), tolerance=tolerance)
-    return Gram(covariance, kernel, network, kind.value, parameters, problem.inputs.symmetric, error)
+    return Gram(covariance, kernel, network, given.kind.value, given.parameters, problem.inputs.symmetric, error)
 
 
 def gram_blocks(
@@ -171,7 +187,8 @@ def gram_blocks(
     >>> bool(abs(trace / np.trace(mf.gram(network, x, width=100).tangent) - 1) < 1e-12)
     True
     """
-    problem, _, _ = _problem(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
+    given = _given(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
+    problem = given.require_pairs("mf.gram_blocks").problem()
     row = gram_memory(1, problem.columns, tangent=tangent, dtype=dtype)
     rows = int(require_number("memory_limit", memory_limit, above=0) / row)
     if rows < 1:
@@ -206,7 +223,8 @@ def gram_diagonal(
     >>> gram_diagonal(network, [[1.0, 1.0], [0.0, 2.0]], width=100)
     (array([2., 4.]), array([205., 407.]))
     """
-    problem, _, _ = _problem(network, inputs, None, width, parameterization, biases, tangent, np.float64, tolerance)
+    given = _given(network, inputs, None, width, parameterization, biases, tangent, np.float64, tolerance)
+    problem = given.require_pairs("gram_diagonal").problem()
     return problem.chain.covariance, problem.chain.tangent
 
 
@@ -225,7 +243,80 @@ def gram_memory(
     return _precision(dtype).itemsize * rows * columns * (2 if tangent else 1) / 2**30
 
 
-def _problem(
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What is to be computed."""
+
+    network: Network
+    inputs: InputGram | Samples
+    own: Own
+    kind: Parameterization
+    parameters: float
+    tangent: bool
+    precision: np.dtype[Any]
+    tolerance: float
+
+    def problem(self) -> Problem:
+        """Return the problem of pairs, with every sample taken through the layers by itself."""
+        read = self.inputs
+        squares = read.squares if read.symmetric else np.concatenate([read.squares, read.other_squares])
+        chain = make_chain(
+            self.network, squares, self.own, tangent=self.tangent, tolerance=self.tolerance, dtype=self.precision
+        )
+        return Problem(read, chain, self.precision)
+
+    def require_pairs(self, what: str) -> _Given:
+        """Return itself, if every entry is a function of two samples."""
+        if self.network.batch_norm is not None:
+            raise AssumptionError(
+                f"batch normalisation in the hidden layers couples all samples of the batch: {what} has no part of the "
+                "matrices by itself",
+                {"gram": "both matrices of one set of inputs, the batch"},
+            )
+        return self
+
+
+def _behind_batch_norm(given: _Given, sampling: Sampling, threads: int, memory_limit: float) -> Gram:
+    if not given.inputs.symmetric:
+        raise AssumptionError(
+            "batch normalisation in the hidden layers couples all samples of a batch: two sets of inputs have no "
+            "matrix of their own, and belong to one batch or to two that have nothing in common",
+            {"gram": "both matrices of one set of inputs, the batch"},
+        )
+    samples = int(given.inputs.squares.size)
+    needed = (MATRICES / 2 + sampling.scramblings) * gram_memory(samples)
+    if needed > require_number("memory_limit", memory_limit, above=0):
+        expected = f"at least the {needed:.3g} GiB that the matrices of a whole batch need"
+        raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
+    found = batch_norm_gram(
+        given.network,
+        given.inputs,
+        given.own,
+        tangent=given.tangent,
+        tolerance=given.tolerance,
+        sampling=sampling,
+        threads=threads,
+    )
+    covariance, tangent = (
+        None if matrix is None else matrix.astype(given.precision, copy=False)
+        for matrix in (found.covariance, found.tangent)
+    )
+    assert covariance is not None
+    return Gram(
+        covariance,
+        tangent,
+        given.network,
+        given.kind.value,
+        given.parameters,
+        True,
+        found.error,
+        covariance_error=found.covariance_error,
+        tangent_error=found.tangent_error,
+        validity=found.validity,
+    )
+
+
+def _given(
     network: Network,
     inputs: ArrayLike | InputGram,
     other: ArrayLike | None,
@@ -235,16 +326,10 @@ def _problem(
     tangent: bool,
     dtype: DTypeLike,
     tolerance: float,
-) -> tuple[Problem, Parameterization, float]:
-    """Return what is to be computed, in which parameterization, and P; or raise, before any work."""
+) -> _Given:
+    """Return what was given; or raise, before any work."""
     if not isinstance(network, Network):
         raise ParameterError("network", "a meanfield.Network", repr(network))
-    if network.hidden_normalization is HiddenNormalization.BATCH:
-        raise AssumptionError(
-            "batch normalisation in the hidden layers couples all samples: their covariance is no function of that of "
-            "each pair, and the matrices of given inputs have no formula here yet",
-            {"batch_norm_parameters": "the order parameters of Gaussian inputs"},
-        )
     kind = require_choice("parameterization", parameterization, Parameterization)
     tangent, biases = require_boolean("tangent", tangent), require_boolean("biases", biases)
     precision = _precision(dtype)
@@ -255,16 +340,15 @@ def _problem(
         tolerance = max(tolerance, _SINGLE)
     if width is None and tangent and kind is Parameterization.STANDARD:
         raise ParameterError("width", "given (M) for the tangent kernel of the standard parameterization", "None")
-    read = read_inputs(inputs, other, precision)
+    batch = network.batch_norm is not None
+    read = read_inputs(inputs, other, np.dtype(np.float64) if batch else precision)
     units = () if width is None else (read.dimension, *network.widths(width)[1:])
     if kind is Parameterization.STANDARD:
         own = tuple(_standard(m, biases) for m in units[:-1])
     else:
         own = tuple(_ntk(0.0 if biases else s_b) for s_b in network.bias_variance)
-    squares = read.squares if read.symmetric else np.concatenate([read.squares, read.other_squares])
-    chain = make_chain(network, squares, own, tangent=tangent, tolerance=tolerance, dtype=precision)
     parameters = sum(here * (below + biases) for below, here in pairwise(units)) or math.nan
-    return Problem(read, chain, precision), kind, float(parameters)
+    return _Given(network, read, own, kind, float(parameters), tangent, precision, tolerance)
 
 
 def _standard(units: int, biases: bool) -> Callable[[Array, Array], Array]:

@@ -49,6 +49,7 @@ class TilePairs(GaussianPair):
         roundings = _ROUNDINGS * float(np.finfo(product.dtype).eps)
         if product.min() <= roundings * self.variance.max() * self.other_variance.max():
             product *= product > (roundings * self.variance) * self.other_variance
+            product += 0.0  # of -0.0 the angle of opposite inputs would be -pi
         return product
 
     @cached_property

@@ -42,7 +42,13 @@ class Gram:
     """Whether rows and columns are the same samples."""
     error: float
     """The largest difference found from ``mf.overlap`` on a sample of pairs, or estimated: relative to the root of the
-    product of the two entries on the diagonal."""
+    product of the two entries on the diagonal. Where something was sampled, the largest standard error."""
+    covariance_error: Array | None = field(default=None, repr=False)
+    """Standard errors of the covariance, where activations behind batch normalisation were sampled; None elsewhere."""
+    tangent_error: Array | None = field(default=None, repr=False)
+    """Those of the tangent kernel."""
+    validity: tuple[str, ...] = ()
+    """What is to be known before the numbers are used; empty where there is nothing."""
 
     @cached_property
     def fisher(self) -> NDArray[np.float64]:
@@ -110,5 +116,6 @@ class Gram:
             ("shape", f"{self.covariance.shape[0]} x {self.covariance.shape[1]}, {self.covariance.dtype}"),
             ("parameterization", self.parameterization),
             ("error", f"{self.error:.1g}"),
+            *(("beware", warning) for warning in self.validity),
         ]
         return table(rows)

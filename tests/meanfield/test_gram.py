@@ -122,6 +122,17 @@ def test_equal_parallel_and_opposite_inputs(network: mf.Network) -> None:
         assert_close(matrix[:30:10, :30:10], wanted, GRAM)
 
 
+def test_many_opposite_inputs() -> None:
+    """The determinant of such a pair is rounding, of either sign: the angle is pi, and never -pi."""
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0)
+    x = np.random.default_rng(0).standard_normal((40, 7))
+    got = mf.gram(network, np.concatenate([x, -x]), width=10)
+    assert got.tangent is not None
+    # no unit sees both, and the bias of the readout is left
+    assert np.abs(np.diagonal(got.covariance[:40, 40:])).max() <= GRAM
+    assert np.abs(np.diagonal(got.tangent[:40, 40:]) - 1).max() <= GRAM
+
+
 def test_nearly_equal_inputs() -> None:
     x = samples(2)
     x[1] = x[0] * (1 + 1e-6 * np.arange(7))
@@ -316,7 +327,7 @@ X = np.ones((2, 3)) + np.eye(2, 3)
         (lambda: mf.gram(RELU, X, width=5, parameterization="mup"), "parameterization must be one of"),
         (lambda: mf.gram(RELU, X, width=5, memory_limit=1e-9), "mf.gram_blocks gives some rows"),
         (lambda: mf.gram_blocks(RELU, X, width=5, memory_limit=1e-9), "of one row"),
-        (lambda: mf.gram(RELU.normalized(hidden="batch"), X, width=5), "couples all samples"),
+        (lambda: mf.gram(RELU.normalized(hidden="batch"), X, X, width=5), "couples all samples"),
         (lambda: mf.gram(RELU.normalized(hidden="layer"), X * [[0], [1]], width=5), "variance to divide by"),
         (lambda: mf.gram(RELU, X, X, width=5).eigenvalues, "other must be left out"),
         (
