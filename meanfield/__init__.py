@@ -26,6 +26,7 @@ from .activations import (
     tanh,
 )
 from .batch_norm import batch_norm_parameters
+from .bulk import BatchNormResponse, BulkSpectrum, batch_norm_response, bulk_spectrum
 from .check import check_activation
 from .eigenvalues import (
     Bounds,
@@ -88,7 +89,9 @@ __all__ = [
     "Activation",
     "AssumptionError",
     "Auto",
+    "BatchNormResponse",
     "Bounds",
+    "BulkSpectrum",
     "ClosedForm",
     "Correction",
     "CosineSeries",
@@ -141,6 +144,8 @@ __all__ = [
     "absolute",
     "analyse",
     "batch_norm_parameters",
+    "batch_norm_response",
+    "bulk_spectrum",
     "check_activation",
     "cosine",
     "drawn_largest",
