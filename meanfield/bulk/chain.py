@@ -35,6 +35,8 @@ class WishartLayer:
     rest: float
     own: float
     """d_l."""
+    below: float
+    """d_{l-1}."""
     weight: float
     """w_l, of Q^l in Theta."""
     part: float
@@ -109,7 +111,9 @@ def chain_of(
     for l, width in enumerate(widths):
         linear = responses[l - 1].of_pairs.forward / own[l - 1] if l else 0.0
         rest = own[l] - linear * own[l - 1] if l else 1.0
-        layers.append(WishartLayer(width, linear, rest, own[l], float(weight[l]), float(part[l])))
+        layers.append(
+            WishartLayer(width, linear, rest, own[l], own[l - 1] if l else 1.0, float(weight[l]), float(part[l]))
+        )
     bulk = float(part.sum())
     shared, separate = network.covariance[1, 1] / bulk**2, network.separate / bulk**2
     return Chain(samples, tuple(layers), float(shared), float(separate), float(gaussian.covariance[1, 1] / bulk**2))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from ..gaussian import Array
-from .chain import Chain
+from .chain import Chain, WishartLayer
 
 
 class Surrogate:
@@ -38,18 +38,35 @@ class Surrogate:
         total = np.zeros((self.outputs * freedom, self.outputs * freedom))
         q: Array = np.zeros((freedom, freedom))
         for layer, overlap in zip(layers, reversed(overlaps), strict=True):
-            q = wishart(layer.linear * q + layer.rest * np.eye(freedom), layer.width, rng)
+            q = wishart(self._mean(layer, q), layer.width, rng)
             deviation = layer.weight * (q - layer.own * np.eye(freedom))
             total += np.kron(overlap, self._reduce(deviation) + layer.part * np.eye(freedom))
         total += self.chain.bulk * self._of_samples(rng)
         return total / self.chain.samples, q / layers[-1].own
+
+    def _mean(self, layer: WishartLayer, q: Array) -> Array:
+        """Return the mean of Q given that of the layer below: linear in the covariance of n, which is not in q.
+
+        n = u/sigma has, along an eigenvector of q, the variance lambda (1 - 2 (lambda - mean lambda^2)/(T+1)) in units
+        of the mean, up to O(1/T^2): a direction of large variance has its share in sigma^2.
+        """
+        identity = np.eye(len(q))
+        if not layer.linear:
+            return layer.own * identity
+        square = q @ q
+        below = float(np.trace(q)) / len(q)
+        mean_square = float(np.trace(square)) / len(q)
+        normalised = q / below - 2 / (len(q) + 2) * (square / below**2 - mean_square / below**2 * q / below)
+        linear = layer.linear * layer.below * (len(q) + 2) / len(q)
+        mean: Array = layer.own * identity + linear * (normalised - identity)
+        return mean
 
     def _reduce(self, deviation: Array) -> Array:
         """Scale the part G diag(e) G of a matrix on the contrasts."""
         if not self._reduced:
             return deviation
         samples, h = self.chain.samples, self.contrasts
-        diagonal = np.einsum("sa,ab,sb->s", h, deviation, h)
+        diagonal = np.sum(h @ deviation * h, axis=1)
         e = samples / (samples - 2) * (diagonal - diagonal.mean())
         reduced: Array = deviation + self._reduced * (h.T * e) @ h
         return reduced
