@@ -71,7 +71,7 @@ LAYERS = [
     {"meanfield.bulk.response"},
     {"meanfield.bulk.chain"},
     {"meanfield.bulk.density", "meanfield.bulk.surrogate"},
-    {"meanfield.bulk.outputs"},
+    {"meanfield.bulk.draws"},
     {"meanfield.bulk.bulk_spectrum"},
     {"meanfield.bulk"},
     {"meanfield.fluctuations.samples"},

@@ -19,12 +19,13 @@ from ..records import table
 from ..spectrum.limit_density import LimitDensity
 from .chain import Chain, chain_of
 from .density import bulk_density
-from .outputs import largest_of
+from .draws import BulkDraws, draw_largest
 from .response import batch_norm_response
-from .surrogate import Surrogate
 
 _LEAST_SAMPLES = 6
 """Below, 1/sigma^2 of a hidden unit has no variance."""
+
+_LEAST_DRAWS = 8
 
 _FEW_SAMPLES = 20
 
@@ -54,32 +55,34 @@ class BulkSpectrum:
         return self._chain.bulk / self.samples
 
     @cached_property
-    def drawn(self) -> Array:
-        """lambda_max of each surrogate, shape (draws,)."""
-        return self._drawn[:, 0]
-
-    @cached_property
-    def largest(self) -> float:
-        """E lambda_max at this width: the mean over the surrogates, with their mean eigenvalue as a control variate."""
-        return float(self.drawn.mean()) - self._slope * float((self._drawn[:, 1] - self.degenerate).mean())
+    def drawn(self) -> BulkDraws:
+        """lambda_max of each surrogate."""
+        variance = None
+        if self.network.output_normalization is OutputNormalization.BATCH:
+            variance = self.network.weight_variance[-1] * self._chain.layers[-1].own
+        return draw_largest(self._chain, self.network.outputs, variance=variance, draws=self.draws, seed=self.seed)
 
     @property
-    def largest_sd(self) -> float:
-        """The standard deviation of lambda_max over networks."""
-        return float(self.drawn.std(ddof=1))
+    def largest(self) -> float:
+        """E lambda_max at this width."""
+        return self.drawn.mean
 
     @property
     def largest_standard_error(self) -> float:
         """Of ``largest``, from the number of draws."""
-        rest = self.drawn - self._slope * self._drawn[:, 1]
-        return float(rest.std(ddof=1)) / math.sqrt(self.draws)
+        return self.drawn.standard_error
+
+    @property
+    def largest_sd(self) -> float:
+        """The standard deviation of lambda_max over networks."""
+        return float(self.drawn.values.std(ddof=1))
 
     def largest_quantile(self, probability: float) -> float:
         """Return the value that lambda_max is below with a probability, between 0 and 1."""
         probability = require_number("probability", probability, above=0)
         if probability >= 1:
             raise ParameterError("probability", "between 0 and 1", probability)
-        return float(np.quantile(self.drawn, probability))
+        return float(np.quantile(self.drawn.values, probability))
 
     @overload
     def density(self, x: float) -> float: ...
@@ -138,27 +141,6 @@ class BulkSpectrum:
             found.append(f"T = {self.samples} is large for the width: compared with networks up to T = M")
         return tuple(found)
 
-    @cached_property
-    def _drawn(self) -> Array:
-        """lambda_max and the mean eigenvalue before batch normalisation of the outputs, shape (draws, 2)."""
-        surrogate = Surrogate(self._chain, self.network.outputs)
-        rng = np.random.default_rng(self.seed)
-        variance = None
-        if self.network.output_normalization is OutputNormalization.BATCH:
-            variance = self.network.weight_variance[-1] * self._chain.layers[-1].own
-        found = np.empty((self.draws, 2))
-        for n in range(self.draws):
-            dual, overlap = surrogate.draw(rng)
-            found[n] = largest_of(dual, overlap, surrogate, variance, rng), np.trace(dual) / len(dual)
-        found.flags.writeable = False
-        return found
-
-    @cached_property
-    def _slope(self) -> float:
-        """By how much lambda_max grows with the mean eigenvalue, of which the mean is known."""
-        covariance = np.cov(self._drawn.T)
-        return float(covariance[0, 1] / covariance[1, 1])
-
     @property
     def _density(self) -> LimitDensity:
         if self.network.output_normalization is OutputNormalization.BATCH:
@@ -215,7 +197,7 @@ def bulk_spectrum(
     samples : int
         T >= 6.
     draws, seed : int
-        Of the surrogates, at least 2.
+        Of the surrogates, at least 8.
     method : SphereMethod
         How to integrate over the normalised vectors.
 
@@ -250,11 +232,11 @@ def bulk_spectrum(
         )
     if network.output_normalization is OutputNormalization.LAYER:
         raise AssumptionError(
-            "the outputs must not be layer-normalised: output_normalization must be none, mean, batch"
+            "the bulk is that of outputs each by itself: output_normalization must be none, mean or batch, got layer"
         )
     widths = network.widths(width)[:-1]
     samples = require_integer("samples", samples, at_least=_LEAST_SAMPLES)
-    draws = require_integer("draws", draws, at_least=2)
+    draws = require_integer("draws", draws, at_least=_LEAST_DRAWS)
     seed = require_integer("seed", seed, at_least=0)
     respond = lru_cache(lambda phi: batch_norm_response(phi, samples=samples, method=method))
     responses = [respond(phi) for phi in network.activations]

@@ -82,7 +82,7 @@ def chain_of(
     """
     own = [1.0, *(response.own for response in responses)]
     weight, part = np.array([float(widths[0])]), np.array([float(widths[0])])
-    network, gaussian = _Samples(widths[0]), _Samples(widths[0])
+    network, gaussian = _Samples(widths[0], samples), _Samples(widths[0], samples)
     # the gradients of two samples: how much alike they are above layer l
     alike = np.cumprod([1.0, *(response.slope_overlap for response in responses[:0:-1])])[::-1]
     inverse_fourth = (samples - 3) / (samples - 5)  # E sigma^-4/(E sigma^-2)^2
@@ -122,9 +122,10 @@ def chain_of(
 class _Samples:
     """The covariance matrix of a sample's deviations in Q and in Theta, layer by layer."""
 
-    def __init__(self, width: int) -> None:
-        unit = np.array([1.0, width])  # of Q and of Theta = M_0 Q
-        self.covariance: Array = 2 / width * np.outer(unit, unit)
+    def __init__(self, width: int, samples: int) -> None:
+        self.samples = samples
+        self.covariance: Array = np.zeros((2, 2))
+        self.activities(2.0, width)
         self.separate = 0.0
 
     def layer(self, deviation: Deviation, k: float, bulk: float, below: float) -> None:
@@ -134,8 +135,11 @@ class _Samples:
         self.separate *= (k * deviation.backward) ** 2
 
     def activities(self, variance: float, width: int) -> None:
-        """Add Q, with its noise, to Theta."""
-        self.covariance[0, 0] += variance / width
+        """Add Q, with its noise, to Theta.
+
+        Of Q_ss = Gaussian^2 without the mean over samples, the part G diag(e) G has a variance larger by T/(T-2).
+        """
+        self.covariance[0, 0] += variance / width * self.samples / (self.samples - 2)
         onto = np.array([[1.0, 0.0], [width, 1.0]])
         self.covariance = onto @ self.covariance @ onto.T
 
