@@ -76,8 +76,8 @@ SPLITTING = 0.25
 """By how much more they may be above it without, in units of sqrt(C L/M): 1 to 4 % is measured for C = 10."""
 
 SHARE = 0.01
-"""Of a share of eigenvalues above a place: some of 600 eigenvalues, and the terms of O(1/T) that a density leaves out."""
+"""Of a share of eigenvalues above a place: some of 600 eigenvalues, and the terms of O(1/T) a density leaves out."""
 
 BULK_EDGE = {3: 0.05, 5: 0.10}
-"""Of the mean of lambda_max where the bulk of hidden batch normalisation is on top, M = 1000, by depth: what is aimed at;
-1 to 2 % is measured with more networks."""
+"""By depth, of the mean of lambda_max where the bulk of hidden batch normalisation is on top, M = 1000: what is aimed
+at; 1 to 2 % is measured with more networks."""

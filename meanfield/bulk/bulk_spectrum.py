@@ -27,6 +27,9 @@ _LEAST_SAMPLES = 6
 
 _LEAST_DRAWS = 8
 
+_DRAWS, _ROWS = 64, 8192
+"""By default, and the rows of all their matrices together: the spread of lambda_max falls with their size."""
+
 _FEW_SAMPLES = 20
 
 _LARGE = 0.25
@@ -173,7 +176,7 @@ def bulk_spectrum(
     *,
     width: int,
     samples: int,
-    draws: int = 64,
+    draws: int | None = None,
     seed: int = 0,
     method: SphereMethod = SPHERE,
 ) -> BulkSpectrum:
@@ -196,8 +199,10 @@ def bulk_spectrum(
         M; the rounded widths of the layers enter.
     samples : int
         T >= 6.
-    draws, seed : int
-        Of the surrogates, at least 8.
+    draws : int, optional
+        Of the surrogates, at least 8; by default 64, and 8192/(C T) where that is less.
+    seed : int
+        Of the draws.
     method : SphereMethod
         How to integrate over the normalised vectors.
 
@@ -236,7 +241,8 @@ def bulk_spectrum(
         )
     widths = network.widths(width)[:-1]
     samples = require_integer("samples", samples, at_least=_LEAST_SAMPLES)
-    draws = require_integer("draws", draws, at_least=_LEAST_DRAWS)
+    few = max(_LEAST_DRAWS, min(_DRAWS, _ROWS // (network.outputs * samples)))
+    draws = few if draws is None else require_integer("draws", draws, at_least=_LEAST_DRAWS)
     seed = require_integer("seed", seed, at_least=0)
     respond = lru_cache(lambda phi: batch_norm_response(phi, samples=samples, method=method))
     responses = [respond(phi) for phi in network.activations]

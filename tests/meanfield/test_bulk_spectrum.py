@@ -44,8 +44,8 @@ def test_networks_of_width_1000(phi: mf.Activation, depth: int) -> None:
     assert bulk.validity == ()
 
 
-def test_the_theory_gets_better_with_the_width() -> None:
-    """Several widths and activations, T = M/4, without a control: in standard errors of the networks."""
+def test_unequal_layers_in_standard_errors() -> None:
+    """Several widths, variances and activations at T = M/4; the mean and the spread."""
     net = mf.Network(
         activations=[mf.tanh, mf.relu], width_ratios=[0.5, 1.5, 1.0], weight_variance=[1.0, 2.0, 3.0]
     ).normalized(hidden="batch", output="mean")
@@ -53,7 +53,7 @@ def test_the_theory_gets_better_with_the_width() -> None:
     bulk = mf.bulk_spectrum(net, width=160, samples=40)
     error = largest.std(ddof=1) / math.sqrt(largest.size)
     assert abs(largest.mean() - bulk.largest) < SIGMAS * math.hypot(error, bulk.largest_standard_error)
-    assert abs(largest.mean() - bulk.degenerate) > 10 * SIGMAS * error
+    assert abs(largest.mean() - bulk.degenerate) > 5 * SIGMAS * error
     assert bulk.largest_sd == pytest.approx(largest.std(ddof=1), rel=SIGMAS / math.sqrt(2 * largest.size))
 
 
@@ -70,14 +70,15 @@ def test_several_and_batch_normalised_outputs(outputs: int, output: str) -> None
 def test_density_edge_and_moments() -> None:
     bulk = mf.bulk_spectrum(network(mf.relu, 4), width=400, samples=200)
     x = np.linspace(0.9 * bulk.lower_edge, bulk.edge, 4001)
-    density = bulk.density(x)
+    density = np.asarray(bulk.density(x))
     assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-5)
     assert np.trapezoid(density * x, x) == pytest.approx(bulk.degenerate, rel=1e-5)
     assert bulk.mean == pytest.approx(bulk.degenerate, rel=1e-12)
     assert np.trapezoid(density * x**2, x) == pytest.approx(bulk.second_moment, rel=1e-5)
     middle = float(np.median(x))
     assert bulk.above(middle) == pytest.approx(np.trapezoid(density[2000:], x[2000:]), abs=1e-5)
-    assert bulk.density(1.01 * bulk.edge) == 0
+    assert bulk.density(1.01 * bulk.edge) < 1e-15
+    assert bulk.above(1.01 * bulk.edge) < 1e-10
 
 
 def test_activities_that_scatter_less_than_gaussian_ones_make_a_density_too() -> None:
