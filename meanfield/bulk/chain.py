@@ -26,17 +26,16 @@ from .response import BatchNormResponse, Deviation
 
 @dataclass(frozen=True)
 class WishartLayer:
-    """Q^l given Q^{l-1}: a Wishart matrix of M_l degrees of freedom and mean linear Q^{l-1} + rest G."""
+    """Q^l given Q^{l-1}: a Wishart matrix of M_l degrees of freedom and mean d_l G + linear (Q^{l-1} - d_{l-1} G)."""
 
     width: int
     """M_l."""
     linear: float
     """0 for the inputs."""
-    rest: float
     own: float
     """d_l."""
     below: float
-    """d_{l-1}."""
+    """d_{l-1}; 1 for the inputs."""
     weight: float
     """w_l, of Q^l in Theta."""
     part: float
@@ -109,11 +108,9 @@ def chain_of(
         part = np.append(part * passed, widths[l] * response.own)
     layers = []
     for l, width in enumerate(widths):
-        linear = responses[l - 1].of_pairs.forward / own[l - 1] if l else 0.0
-        rest = own[l] - linear * own[l - 1] if l else 1.0
-        layers.append(
-            WishartLayer(width, linear, rest, own[l], own[l - 1] if l else 1.0, float(weight[l]), float(part[l]))
-        )
+        below = own[l - 1] if l else 1.0
+        linear = responses[l - 1].of_pairs.forward / below if l else 0.0
+        layers.append(WishartLayer(width, linear, own[l], below, float(weight[l]), float(part[l])))
     bulk = float(part.sum())
     shared, separate = network.covariance[1, 1] / bulk**2, network.separate / bulk**2
     return Chain(samples, tuple(layers), float(shared), float(separate), float(gaussian.covariance[1, 1] / bulk**2))

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import require_integer
+from ..errors import AssumptionError, require_integer
 from ..functions import Activation, ScalarFunction
 from ..gaussian import Array
 from ..quadrature import SPHERE, SphereMethod
@@ -84,6 +84,8 @@ def batch_norm_response(activation: Activation, *, samples: int, method: SphereM
     ------
     ParameterError
         For less than four samples: there are no deviations of pairs.
+    AssumptionError
+        For an activation that is constant.
     QuadratureError
         If a tolerance is not reached.
 
@@ -102,6 +104,8 @@ def batch_norm_response(activation: Activation, *, samples: int, method: SphereM
     lengths, squares = _of(centred, lambda values, _: values**2), _of(slope, lambda values, _: values**2)
     both = _of(slope, lambda values, u: values * centred(u))  # phi has no kinks but where its slope jumps
     square = sphere.square(slope)
+    if square == 0:
+        raise AssumptionError(f"the activation must not be constant: the slope of {activation.name} is 0")
     length_overlap, square_overlap = sphere.overlap(lengths), sphere.overlap(squares)
     return BatchNormResponse(
         samples=samples,

@@ -150,3 +150,9 @@ def test_the_limit_of_many_samples() -> None:
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(mf.ParameterError, match="samples must be an integer >= 4, got 3"):
         mf.batch_norm_response(mf.relu, samples=3)
+
+
+def test_constants_are_refused() -> None:
+    constant = mf.Activation("one", lambda u: 0 * u + 1.0, lambda u: 0 * u)
+    with pytest.raises(mf.AssumptionError, match="must not be constant: the slope of one is 0"):
+        mf.batch_norm_response(constant, samples=6)

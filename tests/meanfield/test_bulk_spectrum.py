@@ -89,6 +89,19 @@ def test_activities_that_scatter_less_than_gaussian_ones_make_a_density_too() ->
     assert np.trapezoid(bulk.density(x), x) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("phi", [mf.absolute, mf.cosine, mf.identity, mf.hermite(2), mf.sine], ids=repr)
+def test_even_odd_and_linear_activations(phi: mf.Activation) -> None:
+    """Overlaps of even activations respond with a negative sign, of O(1/T)."""
+    samples, width, members = 24, 300, 24
+    net = network(phi, 3)
+    bulk = mf.bulk_spectrum(net, width=width, samples=samples)
+    largest, trace = measured(net, width=width, samples=samples, members=members).T
+    ratio = largest / trace * (samples - 1) * bulk.degenerate
+    error = ratio.std(ddof=1) / math.sqrt(members)
+    assert abs(ratio.mean() - bulk.largest) < BULK_EDGE[3] * bulk.largest + SIGMAS * error
+    assert bulk.lower_edge < bulk.degenerate < bulk.edge
+
+
 def test_draws_are_those_of_the_seed() -> None:
     net = network(mf.tanh, 3)
     one, same, other = (mf.bulk_spectrum(net, width=100, samples=10, draws=8, seed=seed) for seed in (0, 0, 1))
