@@ -27,6 +27,7 @@ from .activations import (
 )
 from .batch_norm import batch_norm_parameters
 from .batch_norm_gradients import BatchNormBackward, batch_norm_backward, crossover_depth
+from .bulk import BatchNormResponse, BulkSpectrum, batch_norm_response, bulk_spectrum
 from .check import check_activation
 from .eigenvalues import (
     Bounds,
@@ -93,7 +94,9 @@ __all__ = [
     "Auto",
     "BatchNorm",
     "BatchNormBackward",
+    "BatchNormResponse",
     "Bounds",
+    "BulkSpectrum",
     "ClosedForm",
     "Correction",
     "CosineSeries",
@@ -149,6 +152,8 @@ __all__ = [
     "analyse",
     "batch_norm_backward",
     "batch_norm_parameters",
+    "batch_norm_response",
+    "bulk_spectrum",
     "check_activation",
     "cosine",
     "crossover_depth",

@@ -68,7 +68,7 @@ class LimitDensity:
     @property
     def lowest(self) -> float:
         """Below it there is nothing: r, less what a semicircle of variance v reaches."""
-        return self.model.constant - 2 * math.sqrt(self.model.disorder)
+        return self.model.constant - 2 * math.sqrt(max(self.model.disorder, 0.0))
 
     @cached_property
     def mean(self) -> float:
