@@ -93,7 +93,7 @@ LAYERS = [
     {"meanfield.eigenvalues.layer_norm_secular", "meanfield.eigenvalues.splitting"},
     {"meanfield.eigenvalues.leading_spectrum"},
     {"meanfield.eigenvalues.layer_norm_spectrum"},
-    {"meanfield.eigenvalues.batch_normalization"},
+    {"meanfield.eigenvalues.batch_normalization", "meanfield.eigenvalues.sharpened"},
     {"meanfield.eigenvalues.statistics"},
     {"meanfield.eigenvalues.orthogonal_ensemble"},
     {"meanfield.eigenvalues.top_eigenvalues"},

@@ -156,6 +156,8 @@ def layer_norm_spectrum(
         )
     order = propagate(network, inputs=inputs, samples=samples, method=method) if order is None else order
     finite = 1 if math.isinf(samples) else int(samples)
+    if math.isinf(samples) and network.batch_norm:
+        raise AssumptionError("behind batch normalisation the law is known for a finite batch. Give a finite T")
     require_possible(require_order(network, order), 10**9 if math.isinf(samples) else finite)
     block = leading_block(network, order, width=width, samples=finite, leading_order=leading_order)
     rng = np.random.default_rng(require_integer("seed", seed, at_least=0, at_most=None))
@@ -165,7 +167,8 @@ def layer_norm_spectrum(
         raise AssumptionError(
             "for C = 3 lambda_max has no limit for T -> inf: it grows at least as log T. Give a finite T"
         )
-    epsilon = 0.0 if leading_order else relative_splitting(network, order, width=width)
+    # how the overlaps of gradients split behind batch normalisation is not derived
+    epsilon = 0.0 if leading_order or network.batch_norm else relative_splitting(network, order, width=width)
     if math.isinf(samples):
         square = rng.chisquare(network.outputs - 1, draws)
         along, across = limit_of_many_samples(network.outputs, square, *(float(q[-1]) for q in order.preactivation))

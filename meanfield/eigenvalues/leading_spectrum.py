@@ -108,8 +108,16 @@ def leading_block(
     """Return the block F*(k, k) before the outputs are normalised, of a network that is not centred."""
     if network.output_normalization is OutputNormalization.LAYER and network.outputs == 1:
         raise AssumptionError(f"{_THEOREM} needs C >= 2: layer normalisation of a single output divides zero by zero")
-    require_non_centred(network, order, theorem=_THEOREM, width=width, samples=samples)
-    return dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
+    if network.batch_norm is None:  # else there are no kappas, and small overlaps are in the block
+        require_non_centred(network, order, theorem=_THEOREM, width=width, samples=samples)
+    block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
+    if block.cross <= 0 and network.output_normalization is OutputNormalization.LAYER:
+        raise AssumptionError(
+            f"{_THEOREM} needs gradients of different samples that overlap, F*_st > 0, and it is {block.cross:.3g}: "
+            "behind batch normalisation of so few samples, or so many layers, their contrasts are larger",
+            {"eigenvalue_statistics": "bounds"},
+        )
+    return block
 
 
 def _eigenvalues(output: OutputNormalization, block: Exchangeable, u: Array, count: int) -> Array:

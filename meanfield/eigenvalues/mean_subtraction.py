@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-from ..errors import ParameterError, QuadratureError, require_number
+from ..errors import ParameterError, require_number
 from ..exchangeable import Exchangeable
-from ..network import Network
-from ..normalization import HiddenNormalization
-from ..order_parameters import OrderParameters
-from ..spectrum import spectrum
 from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds, participation_ratio
 
 
@@ -93,33 +88,6 @@ def theorem_3_3(
             Correction("largest", "finite width", depth_to_width),
             Correction("largest", "c2", math.sqrt(1 + fluctuating) - 1, sign=1),
         ),
-    )
-
-
-_SAMPLES = 20
-"""The least T for which lambda_max is taken from the spectrum."""
-
-
-def predicted(
-    statistics: EigenvalueStatistics, network: Network, order: OrderParameters, *, width: int, samples: int
-) -> EigenvalueStatistics:
-    """Return the statistics with lambda_max from the spectrum as their prediction, for a network that it covers.
-
-    Where the equations of the spectrum are not solved the statistics are as before, and ``omitted`` says why.
-    """
-    if samples < _SAMPLES or network.hidden_normalization is not HiddenNormalization.NONE:
-        return statistics
-    if network.outputs > 1:
-        return replace(statistics, omitted=(*statistics.omitted, "lambda_max itself (mf.drawn_largest has it)"))
-    try:
-        largest = spectrum(network, width=width, samples=samples, order=order).largest
-    except QuadratureError as error:
-        return replace(statistics, omitted=(*statistics.omitted, f"lambda_max by the spectrum ({error})"))
-    off = network.depth_to_width(width) ** (2 / 3)
-    return replace(
-        statistics,
-        prediction=largest,
-        corrections=(*statistics.corrections, Correction("prediction", "finite width of the spectrum", off)),
     )
 
 

@@ -33,8 +33,9 @@ from .hypotheses import require_difference, require_non_centred, require_possibl
 from .last_layer import theorem_3_4
 from .layer_norm_secular import Secular, checked_outputs
 from .layer_normalization import theorem_4_1
-from .mean_subtraction import predicted, theorem_3_3
+from .mean_subtraction import theorem_3_3
 from .moments import Correction, EigenvalueStatistics, Regime, zero_statistics
+from .sharpened import sharpened
 from .unnormalized import theorem_2_2
 
 _THEOREM = {
@@ -112,9 +113,10 @@ def eigenvalue_statistics(
         True: the formulas of the paper, with P = alpha M^2 and without the bias parameters. False: the exact number of
         parameters, the rounded widths and the O(1/M) terms of the bias parameters, as a finite network has them.
     sharp : bool
-        Whether ``prediction`` is to be had from the spectrum: with mean subtraction, one output, hidden layers without
-        normalisation, T >= 20, not at leading order and unless ``regime`` is "fixed". It takes a few tenths of a second
-        for L = 3, seconds for L = 8. (For more outputs see :func:`meanfield.drawn_largest`.)
+        Whether ``prediction`` is to be lambda_max at finite width, for T >= 20, not at leading order and unless
+        ``regime`` is "fixed": with mean subtraction and one output from :func:`meanfield.spectrum` (tenths of a second
+        for L = 3, seconds for L = 8; for more outputs see :func:`meanfield.drawn_largest`), with batch normalisation in
+        the hidden layers from :func:`meanfield.bulk_spectrum` where the contrasts of the samples are on top.
     method : Method
         How to integrate.
 
@@ -184,11 +186,11 @@ def eigenvalue_statistics(
         statistics = _apply(network, block, scales, width=width, parameters=parameters, regime=regime)
     except (ZeroDivisionError, OverflowError) as error:
         raise QuadratureError(f"the moments of the eigenvalues leave the range of doubles: {error}") from error
-    if sharp and not leading_order and output is OutputNormalization.MEAN and regime is not Regime.FIXED:
-        statistics = predicted(statistics, network, order, width=width, samples=samples)
+    if sharp and readout is None and not leading_order and regime is not Regime.FIXED:
+        statistics = sharpened(statistics, network, order, width=width, samples=samples)
     if readout is None and output in _NEEDED:
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))
-    if outputs is not None and output is OutputNormalization.LAYER:
+    if outputs is not None and output is OutputNormalization.LAYER and block.cross > 0:
         statistics = replace(statistics, prediction=Secular.of(block, outputs).largest())
     return replace(statistics, theorem=_name(network, statistics.theorem), leading_order=leading_order)
 

@@ -283,12 +283,29 @@ def test_the_largest_eigenvalue_is_the_larger_one() -> None:
         deep = network(mf.relu, depth=depth)
         statistics = mf.eigenvalue_statistics(deep, width=100, samples=32)
         block = mf.dual_block(deep, mf.propagate(deep, samples=32), width=100, samples=32)
-        assert statistics.prediction == max(block.uniform, block.contrast)
+        assert statistics.largest.lower == max(block.uniform, block.contrast)
+        expected = block.uniform
+        if which == "bulk":
+            expected = mf.bulk_spectrum(deep, width=100, samples=32).largest
+        assert statistics.prediction == expected
         assert statistics.theorem == f"hidden batch norm, lambda_{which}"
         assert statistics.mean == pytest.approx(block.trace / statistics.parameters, rel=CLOSED)
         bound = mf.last_layer_statistics(deep, width=100, samples=32).prediction
         assert bound is not None
         assert statistics.prediction > bound
+
+
+@pytest.mark.parametrize("output", ["mean", "batch"])
+def test_centred_outputs_have_the_end_of_the_bulk(output: str) -> None:
+    centred = network(mf.tanh).normalized(output=output)
+    statistics = mf.eigenvalue_statistics(centred, width=200, samples=64)
+    assert statistics.prediction == mf.bulk_spectrum(centred, width=200, samples=64).largest
+    ensemble = mc.run_ensemble(mc.EigenvalueExperiment(centred, width=200, samples=64), members=8, seed=0)
+    row = mc.compare(statistics, ensemble, control=True)["lambda_max (spectrum) at |W^L|"]
+    assert row.agrees
+    assert abs(row.ratio - 1) < 0.05
+    fixed = mf.eigenvalue_statistics(centred, width=200, samples=64, regime="fixed")
+    assert fixed.prediction is None or fixed.prediction == fixed.largest.lower
 
 
 @pytest.mark.parametrize("output", ["mean", "batch", "layer"])
@@ -299,6 +316,23 @@ def test_normalised_outputs_have_a_theory(output: str) -> None:
     comparison = mc.compare(mf.eigenvalue_statistics(several, width=200, samples=10), ensemble)
     assert statistics.theorem.endswith("with Theta")
     assert comparison.agrees, comparison
+
+
+def test_layer_normalised_outputs_network_by_network() -> None:
+    several = replace(network(mf.relu), outputs=6).normalized(output="layer")
+    ratios = []
+    for stream in np.random.SeedSequence(0).spawn(8):
+        rng = np.random.default_rng(stream)
+        finite = mc.sample_network(several, width=300, rng=rng)
+        sweep = mc.propagate(finite, mc.sample_inputs(several, width=300, samples=64, rng=rng))
+        ratios.append(mc.measure_largest(sweep) / float(mc.predict_leading(sweep).prediction or math.nan))
+    assert abs(float(np.median(ratios)) - 1) < 0.15  # the overlaps of the outputs' gradients split by sqrt(C L/M)
+    law = mf.layer_norm_spectrum(several, width=300, samples=64, draws=50)
+    assert 0 < law.median < law.mean
+    with pytest.raises(mf.AssumptionError, match="F\\*_st > 0"):
+        mf.layer_norm_spectrum(several, width=300, samples=12)
+    with pytest.raises(mf.AssumptionError, match="finite T"):
+        mf.layer_norm_spectrum(several, width=300, samples=math.inf)
 
 
 @pytest.mark.parametrize("samples", [2, 3])

@@ -30,7 +30,7 @@ RELU_TANH = mf.Network(activations=[mf.relu, mf.tanh], width_ratios=[1, 2, 0.5],
 def direct(network: mf.Network, **arguments: Any) -> mf.EigenvalueStatistics | str:
     """Return the statistics of one cell by a call of its own, or why there are none."""
     try:
-        return mf.eigenvalue_statistics(network, **arguments)
+        return mf.eigenvalue_statistics(network, sharp=False, **arguments)
     except (mf.AssumptionError, mf.QuadratureError) as error:
         return str(error)
 
