@@ -26,6 +26,7 @@ from .activations import (
     tanh,
 )
 from .batch_norm import batch_norm_parameters
+from .batch_norm_gradients import BatchNormBackward, batch_norm_backward, crossover_depth
 from .check import check_activation
 from .eigenvalues import (
     Bounds,
@@ -45,7 +46,8 @@ from .eigenvalues import (
     top_eigenvalues,
 )
 from .errors import AssumptionError, ParameterError, QuadratureError, ReadoutRequired
-from .fim import Exchangeable, dual_block, kappas
+from .exchangeable import Exchangeable
+from .fim import dual_block, kappas
 from .fluctuations import Fluctuations, KernelFluctuations, OrderParameter, fluctuations
 from .functions import Activation, ClosedForm, Parity, ScalarFunction
 from .gaussian import GaussianPair
@@ -90,6 +92,7 @@ __all__ = [
     "AssumptionError",
     "Auto",
     "BatchNorm",
+    "BatchNormBackward",
     "Bounds",
     "ClosedForm",
     "Correction",
@@ -144,9 +147,11 @@ __all__ = [
     "__version__",
     "absolute",
     "analyse",
+    "batch_norm_backward",
     "batch_norm_parameters",
     "check_activation",
     "cosine",
+    "crossover_depth",
     "drawn_largest",
     "dual_block",
     "edge_curve",

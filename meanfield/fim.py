@@ -2,75 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from .errors import require_integer, require_number
+from .batch_norm_gradients import batch_norm_block
+from .errors import require_integer
+from .exchangeable import Exchangeable
 from .network import Network
 from .order_parameters import OrderParameters, propagate, require_order
 from .records import Pair
-
-
-@dataclass(frozen=True)
-class Exchangeable:
-    """A symmetric matrix with one value on the diagonal and another off it, (S.7).
-
-    Parameters
-    ----------
-    same : float
-        The value on the diagonal.
-    cross : float
-        The value off the diagonal.
-    size : int
-        The number of rows, at least 1.
-
-    Equations: (S.7), (S.22)
-
-    Examples
-    --------
-    >>> matrix = Exchangeable(3.0, 1.0, 4)
-    >>> matrix.uniform, matrix.contrast, matrix.trace
-    (6.0, 2.0, 12.0)
-    """
-
-    same: float
-    cross: float
-    size: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "same", require_number("same", self.same))
-        object.__setattr__(self, "cross", require_number("cross", self.cross))
-        object.__setattr__(self, "size", require_integer("size", self.size, at_least=1))
-
-    @property
-    def uniform(self) -> float:
-        """The eigenvalue of (1, .., 1): ``same + (size - 1) cross``, once."""
-        return self.same + (self.size - 1) * self.cross
-
-    @property
-    def contrast(self) -> float:
-        """The eigenvalue of everything orthogonal to (1, .., 1): ``same - cross``, size - 1 times."""
-        return self.same - self.cross
-
-    @property
-    def trace(self) -> float:
-        """The sum of the eigenvalues."""
-        return self.size * self.same
-
-    @property
-    def squared_norm(self) -> float:
-        """The sum of the squared eigenvalues."""
-        return self.size * (self.same**2 + (self.size - 1) * self.cross**2)
-
-    def centred(self) -> Exchangeable:
-        """Return G K G with the projector G = I - 11'/size, (S.22): the uniform direction is removed."""
-        return Exchangeable(self.contrast * (1 - 1 / self.size), -self.contrast / self.size, self.size)
-
-    def dense(self) -> NDArray[np.float64]:
-        """Return the matrix itself, of shape (size, size)."""
-        return np.full((self.size, self.size), self.cross) + self.contrast * np.eye(self.size)
 
 
 def kappas(network: Network, order: OrderParameters | None = None, *, samples: float | None = None) -> Pair[float]:
@@ -119,7 +58,8 @@ def dual_block(
 
     To leading order it is (alpha M/T) K with kappa_1 on the diagonal of K and kappa_2 off it. With the rounded widths
     M_l and the bias parameters, as a finite network has them, it is (1/T) sum_l qtilde^l (M_{l-1} qhat^{l-1} + 1).
-    The width is that of the layer below, M_{l-1}; (S.99) prints M_l.
+    The width is that of the layer below, M_{l-1}; (S.99) prints M_l. With batch normalisation in the hidden layers it
+    is Theta/T, from :func:`batch_norm_backward`.
 
     Parameters
     ----------
@@ -134,6 +74,9 @@ def dual_block(
     Equations: (S.6)-(S.12), (S.99)-(S.101)
     """
     samples = require_integer("samples", samples, at_least=1)
+    if network.batch_norm is not None:
+        order = require_order(network, order)
+        return batch_norm_block(network, order, width=width, samples=samples, leading_order=leading_order)
     units = np.array(network.widths(width)[:-1])
     if leading_order:
         kappa = kappas(network, order)

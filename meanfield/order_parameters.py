@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batch_norm import batch_norm_parameters
+from .batch_norm import batch_norm_averages, batch_norm_parameters
 from .errors import AssumptionError, ParameterError, QuadratureError, require_instance
-from .functions import ScalarFunction
+from .functions import Activation, ScalarFunction
 from .gaussian import GaussianPair
 from .network import Network
 from .normalization import HiddenNormalization
@@ -155,9 +155,7 @@ def propagate(
         raise ParameterError("inputs", "Pair(same, cross) with same >= 0 and abs(cross) <= same", inputs) from error
 
     if network.hidden_normalization is HiddenNormalization.BATCH:
-        if network.batch_norm is not None and not network.batch_norm.is_standard:
-            raise AssumptionError(f"the theory has no order parameters for {network.batch_norm} yet")
-        return _propagate_batch_norm(network, input_law, samples)
+        return _propagate_batch_norm(network, input_law, samples, method)
     depth, s_w, s_b = network.depth, network.weight_variance, network.bias_variance
     qhat, q, qtilde = np.empty((depth, 2)), np.empty((depth, 2)), np.ones((depth, 2))  # columns: t, st
     norm = np.ones(depth)  # the variance that layer norm divides by
@@ -192,18 +190,33 @@ def require_order(network: Network, order: OrderParameters) -> OrderParameters:
     return order
 
 
-def _propagate_batch_norm(network: Network, inputs: GaussianPair, samples: float | None) -> OrderParameters:
+def _propagate_batch_norm(
+    network: Network, inputs: GaussianPair, samples: float | None, method: Method
+) -> OrderParameters:
     if samples is None:
         raise ParameterError("samples", "given (T) with batch normalisation in the hidden layers", "None")
     if inputs.variance == inputs.covariance:
         raise ParameterError("inputs", "two that differ: batch normalisation divides by their spread", inputs)
-    qhat = np.array(
-        [
-            (inputs.variance, inputs.covariance),
-            *(batch_norm_parameters(phi, samples=samples) for phi in network.activations),
-        ]
-    )
-    q = np.array(network.weight_variance)[:, None] * qhat + np.array(network.bias_variance)[:, None]
+    settings, normalised = network.batch_norm, network.batch_norm_layers
+    qhat, q = np.empty((network.depth, 2)), np.empty((network.depth, 2))
+    qhat[0] = inputs.variance, inputs.covariance
+    epsilon = 0.0 if settings is None else settings.epsilon
+    known: dict[tuple[Activation, float], Pair[float]] = {}
+    for l, phi in enumerate(network.normalized_activations):
+        q[l] = network.weight_variance[l] * qhat[l] + network.bias_variance[l]
+        if l + 1 not in normalised:
+            qhat[l + 1] = _integrals(phi.value, q[l], method, f"{phi.name}, layer {l + 1}")
+            continue
+        # without epsilon the variance below does not enter
+        variance = network.weight_variance[l] * float(qhat[l, 0] - qhat[l, 1]) if epsilon else 0.0
+        if (phi, variance) not in known:
+            known[phi, variance] = (
+                batch_norm_averages(phi, samples=samples, epsilon=epsilon, variance=variance).activity
+                if epsilon
+                else batch_norm_parameters(phi, samples=samples)
+            )
+        qhat[l + 1] = known[phi, variance]
+    q[-1] = network.weight_variance[-1] * qhat[-1] + network.bias_variance[-1]
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=None)
 
 

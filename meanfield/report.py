@@ -54,6 +54,7 @@ def analyse(
     readout: ReadoutScales | None = None,
     regime: Regime | str = Regime.AUTO,
     leading_order: bool = False,
+    sharp: bool = True,
     method: Method = AUTO,
 ) -> Report:
     """Run the chain from the network to the learning rate.
@@ -74,7 +75,15 @@ def analyse(
     samples = require_integer("samples", samples, at_least=1)
     order = propagate(network, inputs=inputs, samples=samples, method=method)
     statistics = eigenvalue_statistics(
-        network, width=width, samples=samples, order=order, readout=readout, regime=regime, leading_order=leading_order
+        network,
+        width=width,
+        samples=samples,
+        order=order,
+        readout=readout,
+        regime=regime,
+        leading_order=leading_order,
+        sharp=sharp,
+        method=method,
     )
     kappa = None if order.sensitivity is None else kappas(network, order)
     return Report(network, width, samples, order, kappa, statistics, learning_rate_bound(statistics))

@@ -48,6 +48,8 @@ class Claim:
     experiment: PaperExperiment
     shown: tuple[str, ...] = ()
     """The quantities worth a line of their own; all of them if left out. The others are judged all the same."""
+    leading_order: bool = False
+    """Whether the formula is taken as printed."""
 
     @property
     def configuration(self) -> str:
@@ -143,7 +145,7 @@ def claims(*, width: int) -> tuple[Claim, ...]:
         ("zero at C = 2", EigenvalueExperiment, on([relu_network], output="layer", outputs=2), width // 2),
     ]
     return tuple(
-        Claim(statement, experiment(network, width, samples), _SHOWN.get(experiment, ()))
+        Claim(statement, experiment(network, width, samples), _SHOWN.get(experiment, ()), statement == "Theorem 3.4")
         for statement, experiment, networks, samples in tried
         for network in networks
     )
@@ -170,7 +172,7 @@ def try_claims(
         As for :func:`run_ensemble`.
     """
     require_integer("members", members, at_least=2)
-    theories = [(claim, theory_of(claim.experiment)) for claim in require_sequence("claims", claims)]
+    theories = [(claim, _theory(claim)) for claim in require_sequence("claims", claims)]
     findings = []
     for claim, theory in theories:
         ensemble: Ensemble[Any] = run_ensemble(
@@ -243,6 +245,10 @@ def measure_growth(
         )
         largest.append([member.lambda_max for member in ensemble.members])
     return SharpnessGrowth(network, sharpness_exponents(0.5), fit_rate(widths, largest))
+
+
+def _theory(claim: Claim) -> EigenvalueStatistics | OrderParameters | Eigenspace | None:
+    return theory_of(claim.experiment, leading_order=claim.leading_order)
 
 
 def theory_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ def by_name(name: str) -> Activation:
         return FAMILIES[call[1]].make(parameter)
     known = ", ".join([*sorted(BY_NAME), *(f"{family}(NUMBER)" for family in FAMILIES)])
     if name.isidentifier() and len(name) > 1:
-        raise ParameterError("activation", f"one of {known}, or a formula such as x*tanh(x)", repr(name))
+        meant = difflib.get_close_matches(name, BY_NAME, n=1)
+        got = f"{name!r}; did you mean {meant[0]}?" if meant else repr(name)
+        raise ParameterError("activation", f"one of {known}, or a formula such as x*tanh(x)", got)
     try:
         return from_sympy(name)
     except ParameterError as error:

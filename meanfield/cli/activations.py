@@ -13,7 +13,7 @@ from ..quadrature import QUANTITIES, Exact
 from ..records import table
 
 
-@click.command("activations")
+@click.command("activations", short_help="The activations, and what of them is known in closed form.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def activations_command(as_json: bool) -> None:
     """List the activations, and which integrals of value and slope are known in closed form.

@@ -18,7 +18,7 @@ from ..report import analyse
 from .options import network_options, theorem_options
 
 
-@click.command("analyse")
+@click.command("analyse", short_help="Order parameters, eigenvalues and learning rate of one network.")
 @network_options
 @click.option("--width", type=int, default=1000, show_default=True, help="M, the width.")
 @click.option("--samples", type=int, help="T, the number of samples.  [default: the width]")
@@ -29,6 +29,12 @@ from .options import network_options, theorem_options
     "seed, instead of taking the expectation, which is infinite for few samples or outputs.",
 )
 @theorem_options
+@click.option(
+    "--sharp/--no-sharp",
+    default=True,
+    show_default=True,
+    help="Whether lambda_max after mean subtraction comes from the spectrum: seconds for deep networks.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def analyse_command(
     network: Network,
@@ -37,6 +43,7 @@ def analyse_command(
     readout_seed: int | None,
     regime: str,
     leading_order: bool,
+    sharp: bool,
     as_json: bool,
 ) -> None:
     """Predict order parameters, eigenvalues and learning rate of one network.
@@ -57,13 +64,23 @@ def analyse_command(
     scales = None if readout_seed is None else _drawn_scales(network, samples, readout_seed)
     try:
         report = analyse(
-            network, width=width, samples=samples, readout=scales, regime=regime, leading_order=leading_order
+            network,
+            width=width,
+            samples=samples,
+            readout=scales,
+            regime=regime,
+            leading_order=leading_order,
+            sharp=sharp,
         )
-    except AssumptionError:
+    except AssumptionError as error:
         if not as_json:
             click.echo(f"{_order_parameters(network, samples)}\n")
-        raise
+        raise AssumptionError(error.told(_OPTIONS)) from None
     click.echo(json.dumps(plain(report), indent=2) if as_json else str(report))
+
+
+_OPTIONS = {"readout_scales": "--readout-seed 0", "propagate": "above"}
+"""What functions are called here, where errors of the theory recommend them."""
 
 
 def _drawn_scales(network: Network, samples: int, seed: int) -> ReadoutScales:

@@ -61,7 +61,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, value: str | None
     return pairs
 
 
-@click.command("learning-rates")
+@click.command("learning-rates", short_help="Learning rates over normalisation, width and variances.")
 @shape_options
 @click.option(
     "--widths",

@@ -13,6 +13,7 @@ from ..eigenvalues import Regime
 from ..errors import ParameterError, require_integer
 from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
+from .completion import complete_activation
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -31,16 +32,25 @@ def _numbers_option(name: str, default: str, text: str) -> Option:
     return click.option(name, callback=_numbers, default=default, show_default=True, metavar="NUMBER[,..]", help=text)
 
 
-_SHAPE = (
-    click.option(
+def activation_option(name: str = "activation", text: str = "Activation of every hidden layer.", **more: Any) -> Option:
+    """Give a command the option ``--activation``, which a shell completes."""
+    return click.option(
         "--activation",
-        "activations",
-        multiple=True,
-        default=("relu",),
+        name,
+        default=("relu",) if more.get("multiple") else "relu",
         show_default=True,
         metavar="NAME|FORMULA",
-        help="Activation of every hidden layer; give it once for each hidden layer if they differ. "
-        "`meanfield activations` lists the names; a formula is one like x*tanh(log(1+exp(x))).",
+        shell_complete=complete_activation,
+        help=f"{text} `meanfield activations` lists the names; a formula is one like x*tanh(log(1+exp(x))).",
+        **more,
+    )
+
+
+_SHAPE = (
+    activation_option(
+        "activations",
+        "Activation of every hidden layer; give it once for each hidden layer if they differ.",
+        multiple=True,
     ),
     click.option("--depth", type=int, help="L, the layers of weights.  [default: 3, or as many as are described]"),
     _numbers_option("--weight-variance", "2", "sigma_w^2, or one for each layer of weights."),

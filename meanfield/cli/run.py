@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from ..errors import AssumptionError, ParameterError
+from .terminal import wants_colour
 
 _SINGULAR = {"activations": "activation"}
 """Parameters whose option has another name: it is given once for each layer."""
@@ -55,5 +56,6 @@ def _interrupt(signal_number: int, frame: object) -> NoReturn:
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:
-    click.echo(f"{name}: {message}", err=True)
+    who = click.style(f"{name}:", fg="red", bold=True)
+    click.echo(f"{who} {message}", err=True, color=None if wants_colour() else False)
     sys.exit(code)

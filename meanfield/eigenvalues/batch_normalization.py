@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..fim import Exchangeable
+from ..exchangeable import Exchangeable
 from ..readout import ReadoutScales
 from .mean_subtraction import choose_regime
 from .moments import Correction, EigenvalueStatistics, Regime, moment_bounds, participation_ratio

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..errors import AssumptionError, ParameterError, QuadratureError
-from ..fim import Exchangeable, dual_block, kappas
+from ..exchangeable import Exchangeable
+from ..fim import dual_block, kappas
 from ..network import Network
 from ..normalization import OutputNormalization
 from ..order_parameters import OrderParameters

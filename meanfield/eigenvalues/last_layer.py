@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..errors import AssumptionError, require_integer
-from ..fim import Exchangeable
+from ..exchangeable import Exchangeable
 from ..network import Network
 from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order

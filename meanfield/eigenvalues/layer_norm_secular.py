@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ParameterError
-from ..fim import Exchangeable
+from ..exchangeable import Exchangeable
 from ..gaussian import Array
 
 _EPS = float(np.finfo(np.float64).eps)

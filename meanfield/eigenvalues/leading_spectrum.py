@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import AssumptionError, ParameterError, require_integer
-from ..fim import Exchangeable, dual_block
+from ..exchangeable import Exchangeable
+from ..fim import dual_block
 from ..gaussian import Array
 from ..network import Network
 from ..normalization import OutputNormalization

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from ..errors import ParameterError, QuadratureError, require_number
-from ..fim import Exchangeable
+from ..exchangeable import Exchangeable
 from ..network import Network
 from ..normalization import HiddenNormalization
 from ..order_parameters import OrderParameters

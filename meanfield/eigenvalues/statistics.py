@@ -19,7 +19,8 @@ from ..errors import (
     require_instance,
     require_integer,
 )
-from ..fim import Exchangeable, dual_block
+from ..exchangeable import Exchangeable
+from ..fim import dual_block
 from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
@@ -27,6 +28,7 @@ from ..quadrature import AUTO, Method
 from ..readout import ReadoutScales, expected_readout_scales
 from ..records import Pair
 from .batch_normalization import equation_19
+from .hidden_batch_norm import hidden_batch_norm
 from .hypotheses import require_difference, require_non_centred, require_possible
 from .last_layer import theorem_3_4
 from .layer_norm_secular import Secular, checked_outputs
@@ -127,8 +129,8 @@ def eigenvalue_statistics(
     ParameterError
         For a width or a number of samples out of range, an unknown regime, or scales that are not finite.
     AssumptionError
-        For a centred network; for batch normalisation in the hidden layers with normalised outputs, to which no theorem
-        applies, or with an activation that is not non-negative; for layer normalisation of one output.
+        For a centred network without batch normalisation in its hidden layers; with it for T <= 3 and epsilon = 0,
+        unless Theorem 3.4 applies; for layer normalisation of one output.
     ReadoutRequired
         An AssumptionError: where the scales have no expectation, so that ``readout`` is needed.
     QuadratureError
@@ -165,13 +167,12 @@ def eigenvalue_statistics(
     ):
         zero = zero_statistics(_name(network, _THEOREM[output]), parameters)
         return replace(zero, leading_order=leading_order)
-    if order is None:
-        order = propagate(network, inputs=inputs, samples=samples, method=method)
-    require_possible(require_order(network, order), samples)
-    if hidden is HiddenNormalization.BATCH:
+    order = _order(network, order, inputs, samples, method)
+    if network.batch_norm is None:
+        require_non_centred(network, order, theorem=_THEOREM[output], width=width, samples=samples)
+    elif _is_bound(network, samples, leading_order):
         bound = theorem_3_4(network, order, width=width, samples=samples, leading_order=leading_order)
         return replace(bound, leading_order=leading_order)
-    require_non_centred(network, order, theorem=_THEOREM[output], width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
 
     def scales() -> ReadoutScales:
@@ -192,6 +193,23 @@ def eigenvalue_statistics(
     return replace(statistics, theorem=_name(network, statistics.theorem), leading_order=leading_order)
 
 
+def _order(
+    network: Network, order: OrderParameters | None, inputs: Pair[float], samples: int, method: Method
+) -> OrderParameters:
+    """Return the order parameters, given or propagated, if so many samples can have them."""
+    if order is None:
+        order = propagate(network, inputs=inputs, samples=samples, method=method)
+    require_possible(require_order(network, order), samples)
+    return order
+
+
+def _is_bound(network: Network, samples: int, leading_order: bool) -> bool:
+    """Whether Theorem 3.4 is taken: where the paper's formulas are asked for, and where gradients have no mean."""
+    if network.batch_norm is None or network.output_normalization is not OutputNormalization.NONE:
+        return False
+    return leading_order or (samples <= 3 and network.batch_norm.epsilon == 0)
+
+
 def _apply(
     network: Network,
     block: Exchangeable,
@@ -205,6 +223,8 @@ def _apply(
     outputs = network.outputs
     common: _Common = {"depth_to_width": network.depth_to_width(width), "parameters": parameters}
     match network.output_normalization:
+        case OutputNormalization.NONE if network.batch_norm is not None:
+            return hidden_batch_norm(block, outputs=outputs, **common)
         case OutputNormalization.NONE:
             return theorem_2_2(block, outputs=outputs, **common)
         case OutputNormalization.MEAN:
@@ -224,12 +244,7 @@ class _Common(TypedDict):
 
 def _require_theorem(network: Network) -> None:
     """Refuse the combinations of normalisations that no theorem covers."""
-    hidden, output = network.hidden_normalization, network.output_normalization
-    if hidden is HiddenNormalization.BATCH and output is not OutputNormalization.NONE:
-        raise AssumptionError(
-            "no theorem of the paper covers batch normalisation in the hidden layers with normalised outputs "
-            f"(output_normalization={output!s}); Theorem 3.4 is for output_normalization=none"
-        )
+    output = network.output_normalization
     if output is OutputNormalization.LAYER and network.outputs == 1:
         raise AssumptionError(
             "Theorem 4.1 needs C > 2 outputs: layer normalisation of a single output divides zero by zero"
@@ -271,9 +286,12 @@ def _expected(network: Network, samples: int, order: OrderParameters) -> Readout
     if infinite:
         raise ReadoutRequired(
             f"{_THEOREM[output]} needs the scales of the outputs, and these have an infinite expectation under the "
-            f"limiting law with T = {samples}, C = {network.outputs}: {'; '.join(infinite)}. Pass those of one "
-            "network: readout=mf.ReadoutScales.from_outputs(u) for outputs u of shape (T, C), or "
-            "readout=mf.readout_scales(network, samples=.., rng=..) to draw them"
+            f"limiting law with T = {samples}, C = {network.outputs}: {'; '.join(infinite)}. Those of one network, "
+            "as readout, have a statement of their own",
+            {
+                "ReadoutScales.from_outputs": "the scales of given outputs, of shape (T, C)",
+                "readout_scales": "scales drawn from the limiting law",
+            },
         )
     return scales
 
@@ -286,6 +304,8 @@ def _of_the_law(corrections: tuple[Correction, ...]) -> tuple[Correction, ...]:
 
 def _name(network: Network, theorem: str) -> str:
     """Say which kappas stand in a theorem, where they are not those that it is stated for."""
+    if network.batch_norm is not None:
+        return f"{theorem} with Theta" if network.output_normalization is not OutputNormalization.NONE else theorem
     layer_norm = network.hidden_normalization is HiddenNormalization.LAYER
     if network.output_normalization is OutputNormalization.LAYER:
         return theorem if layer_norm else f"{theorem} with kappa"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..fim import Exchangeable
+from ..exchangeable import Exchangeable
 from .moments import Bounds, Correction, EigenvalueStatistics, participation_ratio
 
 

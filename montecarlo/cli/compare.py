@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from meanfield import Network, Regime, __version__
-from meanfield.cli import network_options
+from meanfield.cli import network_options, show
 from meanfield.errors import AssumptionError, ParameterError, require_integer
 from meanfield.records import plain
 
@@ -33,7 +33,7 @@ _MUCH = 0.5
 """GiB for one network from which on it is said before the run."""
 
 
-@click.command("compare")
+@click.command("compare", short_help="Finite networks beside the theory, number by number.")
 @network_options
 @click.option("--width", type=int, default=200, show_default=True, help="M, the width.")
 @click.option("--samples", type=int, help="T, the number of samples.  [default: the width]")
@@ -145,7 +145,7 @@ def compare_command(
         click.echo(json.dumps(record, indent=2))
         return
     click.echo(f"{_rests_on(theory)}; {members} networks, M = {width}, T = {samples}\n{measured}\n")
-    click.echo(str(comparison))
+    show(str(comparison))
     if error is not None:
         click.echo(f"\n{error}")
 

@@ -20,7 +20,7 @@ from .figure_tables import figure_1_table, figure_s1_table, spectrum_table
 from .options import read_widths
 
 
-@click.command("1")
+@click.command("1", short_help="lambda_max against the width, with and without mean subtraction.")
 @click.option("--full", is_flag=True, help="The paper's size: 100 networks at each width up to 1000.")
 @click.option("--widths", metavar="M,M,..", help="In any order.  [default: 50,100,200,400,800; with --full: ..,1000]")
 @click.option("--members", type=int, help="Networks at each width.  [default: 40; with --full: 100]")
@@ -47,7 +47,7 @@ def figure_1_command(full: bool, widths: str | None, members: int | None, option
     )
 
 
-@click.command("s1")
+@click.command("s1", short_help="How backward overlaps fluctuate, against the width.")
 @click.option("--full", is_flag=True, help="One more width, 3200.")
 @click.option(
     "--widths",
@@ -80,7 +80,7 @@ def figure_s1_command(full: bool, widths: str | None, members: int, options: Fig
     )
 
 
-@click.command("spectrum")
+@click.command("spectrum", short_help="Beyond the paper: the density of all eigenvalues.")
 @click.option("--width", type=int, default=600, show_default=True, help="M = T.")
 @click.option("--members", type=int, default=20, show_default=True, help="Networks of each kind.")
 @figure_options("spectrum.png")

@@ -14,7 +14,7 @@ from ..store import read_store
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("export")
+@click.command("export", short_help="The networks of a store as a table, .csv or .parquet.")
 @click.argument("store", type=_PATH)
 @click.argument("file", type=_PATH)
 def export_command(store: Path, file: Path) -> None:

@@ -8,7 +8,7 @@ from .curve_figures import figure_1_command, figure_s1_command, figure_spectrum_
 from .training_figures import figure_2_command, figure_s2_command
 
 
-@click.group()
+@click.group(short_help="The figures of the paper, and one beyond it: table, image and data.")
 def figure() -> None:
     """Reproduce a figure of the paper, or draw one beyond it: a table, an image and its data."""
 

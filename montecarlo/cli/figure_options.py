@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from meanfield import __version__
+from meanfield.cli import show
 from meanfield.errors import ParameterError
 
 from .files import require_writable, write_whole
@@ -44,7 +45,7 @@ class FigureOptions:
     def finish(self, record: dict[str, Any], text: str, draw: Callable[[ModuleType], Any]) -> None:
         """Print the table or the data, and write data and image: each of them, or nothing."""
         data = json.dumps({"version": __version__, "seed": self.run.seed, **record}, indent=2)
-        click.echo(data if self.as_json else text)
+        show(data if self.as_json else text)
         write_whole(self.data, data + "\n")
         figures = _drawing()
         figures.save(draw(figures), self.output)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from meanfield import __version__
+from meanfield.cli import show
 from meanfield.errors import require_integer
 from meanfield.records import plain, table
 
@@ -21,7 +22,7 @@ from .files import require_writable, write_whole
 from .options import RunOptions, ensemble_options
 
 
-@click.command("paper")
+@click.command("paper", short_help="Every theorem of the paper put to the test.")
 @click.option("--width", type=int, default=1000, show_default=True, help="M, the width, at least 80.")
 @click.option("--members", type=int, default=20, show_default=True, help="Networks for each line.")
 @ensemble_options
@@ -76,7 +77,7 @@ def paper_command(
         }
         click.echo(json.dumps(record, indent=2))
     elif output is None:
-        click.echo(text)
+        show(text)
 
 
 def _text(findings: Sequence[Finding], curves: Sequence[RateCurve], growths: Sequence[SharpnessGrowth]) -> str:

@@ -18,7 +18,7 @@ from ..rates import DeviationExperiment, measure_rates
 from .options import RunOptions, ensemble_options, read_widths
 
 
-@click.command("rates")
+@click.command("rates", short_help="How fast finite networks approach the theory.")
 @network_options
 @click.option("--widths", metavar="M,M,..", help="In any order, at least two.  [default: 100,200,400,800,1600]")
 @click.option("--samples", type=int, default=20, show_default=True, help="T, the number of samples.")

@@ -46,7 +46,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda wrapped, option: option(wrapped), _OPTIONS, command)
 
 
-@click.command("2")
+@click.command("2", short_help="Training losses over width and learning rate.")
 @_training_options
 @figure_options("figure2.png")
 def figure_2_command(**given: Any) -> None:
@@ -67,7 +67,7 @@ def figure_2_command(**given: Any) -> None:
     _train_and_draw(members=1, **given)
 
 
-@click.command("s2")
+@click.command("s2", short_help="As figure 2, the smallest of several losses.")
 @click.option("--members", type=int, help="Trials at each width.  [default: 3; with --full: 10]")
 @_training_options
 @figure_options("figureS2.png")

@@ -195,7 +195,7 @@ def test_several_variances_print_a_block_for_each_normalisation() -> None:
         widths=[100, 1000],
         weight_variances=[1, 2.5],
         bias_variances=[0, 0.5],
-        normalizations=[("none", "none"), ("none", "mean"), ("batch", "mean")],
+        normalizations=[("none", "none"), ("none", "mean"), ("none", "layer")],
     )
     blocks = str(rates).split("\n\n")
     assert [block.split(":")[0] for block in blocks[:2]] == ["none/none", "none/mean"]
@@ -209,7 +209,7 @@ def test_several_variances_print_a_block_for_each_normalisation() -> None:
     assert notes[0] == "no learning rate for"
     where = ", as at M = 100, sigma_w^2 = 1, sigma_b^2 = 0"  # kappa_1 is in the reasons: they differ
     assert notes[1].startswith(f"none/none, 4 of 8 cells{where}: Theorem 2.2 needs a non-centred network")
-    assert notes[3].startswith("batch/mean, 8 of 8 cells: ")
+    assert notes[3].startswith("none/layer, 8 of 8 cells: ")
 
 
 def test_a_map_of_the_networks_own_weights_says_so() -> None:

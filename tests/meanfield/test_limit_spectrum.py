@@ -289,9 +289,10 @@ def test_several_outputs_and_spreads_come_from_draws() -> None:
     other = mf.propagate(network, inputs=mf.Pair(4.0, 0.0))
     scaled = mf.spectrum(network, width=200, samples=200, order=other)
     assert scaled.largest > 1.2 * one.largest
-    for drawn in (lambda: scaled.largest_sd, lambda: scaled.largest_quantile(0.5)):
-        with pytest.raises(mf.AssumptionError, match="standard inputs"):
-            drawn()
+    with pytest.raises(mf.AssumptionError, match="standard inputs"):
+        print(scaled.largest_sd)
+    with pytest.raises(mf.AssumptionError, match="standard inputs"):
+        scaled.largest_quantile(0.5)
     with pytest.raises(mf.AssumptionError, match="standard inputs"):
         mf.spectrum(replace(network, outputs=3), width=200, samples=200, order=other)
     with pytest.raises(mf.ParameterError, match="draws"):

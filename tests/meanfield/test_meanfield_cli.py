@@ -129,13 +129,13 @@ def test_order_parameters_are_printed_where_no_theorem_applies(meanfield: Comman
 
 
 def test_order_parameters_behind_batch_norm_are_printed_where_no_theorem_applies(meanfield: Command) -> None:
-    arguments = ("--hidden-normalization", "batch", "--output-normalization", "mean", "--samples", "10")
+    arguments = ("--hidden-normalization", "batch", "--output-normalization", "mean", "--samples", "3")
     code, out, err = meanfield("analyse", *arguments)
     assert code == 1
     assert "kappa" not in out
     assert "qtilde" not in out
     row = next(line.split() for line in out.splitlines() if line.startswith("1 "))
-    qhat = mf.batch_norm_parameters(mf.relu, samples=10)
+    qhat = mf.batch_norm_parameters(mf.relu, samples=3)
     assert row == ["1", "2", "0", f"{qhat.same:.6g}", f"{qhat.cross:.6g}"]
     assert err.count("\n") == 1
 

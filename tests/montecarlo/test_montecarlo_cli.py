@@ -151,7 +151,7 @@ def test_the_drawn_figure_holds_the_data() -> None:
         (("figure", "2", "--widths", "1000000"), 2, "the memory limit must be at least the 5.96e+04 GiB that this"),
         (("compare", "--activation", "tanh"), 1, "the order parameters (--of order-parameters)"),
         (
-            ("compare", "--activation", "tanh", "--hidden-normalization", "batch"),
+            ("compare", "--activation", "tanh", "--hidden-normalization", "batch", "--leading-order"),
             1,
             "the largest eigenvalue of the last layer's block, a lower bound of lambda_max (--of last-layer)",
         ),

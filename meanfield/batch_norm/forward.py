@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .errors import ParameterError, require_count
-from .functions import Activation, ScalarFunction
-from .quadrature import SPHERE, SphereMethod
-from .records import Pair
+from ..errors import ParameterError, require_count
+from ..functions import Activation, ScalarFunction
+from ..quadrature import SPHERE, SphereMethod
+from ..records import Pair
 
 
 def batch_norm_parameters(
