@@ -77,3 +77,6 @@ SPLITTING = 0.25
 
 FINITE_WIDTH = 3.0
 """In units of L/M: what tangent kernels of networks may be off the limit by, relative to the diagonal."""
+
+EXCHANGEABLE = 1e-9
+"""Of tangent kernels behind batch normalisation by two routes, relative: 1e-10 with epsilon, from layer to layer."""
