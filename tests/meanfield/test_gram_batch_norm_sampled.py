@@ -72,18 +72,16 @@ def test_orthogonal_inputs_give_the_order_parameters_of_the_sphere(phi: mf.Activ
     assert (np.abs(got.covariance - wanted) <= SIGMAS * got.covariance_error).all()
 
 
-@pytest.mark.parametrize(
-    ("phi", "samples"), [(mf.relu, 4), (mf.relu, 12), (mf.absolute, 6), (mf.tanh, 8), (mf.gelu, 6)]
-)
-@pytest.mark.parametrize(
-    "hidden",
-    [
-        mf.BatchNorm(),
-        mf.BatchNorm(epsilon=0.3),
-        mf.BatchNorm(gamma=1.5, layers=[2]),
-        mf.BatchNorm(beta=-0.5, gamma=2.0),
-    ],
-)
+EXCHANGEABLE_CASES = [
+    (mf.relu, 4, mf.BatchNorm()),
+    (mf.relu, 12, mf.BatchNorm(epsilon=0.3)),
+    (mf.absolute, 6, mf.BatchNorm(gamma=1.5, layers=[2])),
+    (mf.tanh, 8, mf.BatchNorm(epsilon=0.3)),
+    (mf.gelu, 6, mf.BatchNorm(beta=-0.5, gamma=2.0)),
+]
+
+
+@pytest.mark.parametrize(("phi", "samples", "hidden"), EXCHANGEABLE_CASES)
 def test_orthogonal_inputs_give_the_exchangeable_theory(phi: mf.Activation, samples: int, hidden: mf.BatchNorm) -> None:
     net = mf.Network.uniform(phi, depth=4, weight_variance=[1.5, 0.8, 2.0, 1.0], hidden_normalization=hidden)
     inputs = mf.InputGram(np.eye(samples), dimension=100)
