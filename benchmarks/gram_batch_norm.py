@@ -2,7 +2,7 @@
 
 First the theory alone, L = 3, on the digits of scikit-learn: seconds, the error that it estimates, and the error found,
 both relative to the diagonal. For relu that is the largest difference from the finest rule; for activations that are
-sampled the root of the mean square over the entries, against other points, in sixteen scramblings. Then finite
+sampled the root of the mean square over the entries, against other points, with the errors of both. Then finite
 networks: m_lambda and lambda_max, without normalisation of the outputs and with the mean subtracted, as a ratio of
 measured to theory, with standard errors; and the root of the mean square over the entries of the tangent kernel,
 measured less theory, relative to the diagonal, beside the part of it that is chance.
@@ -80,8 +80,9 @@ def accuracy(phi: mf.Activation, x: Array, *, most: int) -> tuple[object, ...]:
     assert other.tangent is not None
     off = relative(found.tangent - other.tangent, other.tangent)
     estimated, error = found.error, float(off.max())
-    if found.tangent_error is not None:
-        estimated, error = rms(relative(found.tangent_error, other.tangent)), rms(off)
+    if found.tangent_error is not None and other.tangent_error is not None:
+        both = np.hypot(found.tangent_error, other.tangent_error)
+        estimated, error = rms(relative(both, other.tangent)), rms(off)
     return (phi.name, len(x), f"{seconds:.2f}", f"{estimated:.1e}", f"{error:.1e}")
 
 

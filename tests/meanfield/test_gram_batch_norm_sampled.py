@@ -9,7 +9,7 @@ import pytest
 from batch_norm_draws import a_covariance, drawn, tangent_of
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
-from tolerances import FINITE_WIDTH, SIGMAS
+from tolerances import EXCHANGEABLE, FINITE_WIDTH, SIGMAS
 
 import meanfield as mf
 import montecarlo as mc
@@ -70,6 +70,26 @@ def test_orthogonal_inputs_give_the_order_parameters_of_the_sphere(phi: mf.Activ
     assert got.covariance_error is not None
     assert got.error <= 3e-4
     assert (np.abs(got.covariance - wanted) <= SIGMAS * got.covariance_error).all()
+
+
+EXCHANGEABLE_CASES = [
+    (mf.relu, 4, mf.BatchNorm()),
+    (mf.relu, 12, mf.BatchNorm(epsilon=0.3)),
+    (mf.absolute, 6, mf.BatchNorm(gamma=1.5, layers=[2])),
+    (mf.tanh, 8, mf.BatchNorm(epsilon=0.3)),
+    (mf.gelu, 6, mf.BatchNorm(beta=-0.5, gamma=2.0)),
+]
+
+
+@pytest.mark.parametrize(("phi", "samples", "hidden"), EXCHANGEABLE_CASES)
+def test_orthogonal_inputs_give_the_exchangeable_theory(phi: mf.Activation, samples: int, hidden: mf.BatchNorm) -> None:
+    net = mf.Network.uniform(phi, depth=4, weight_variance=[1.5, 0.8, 2.0, 1.0], hidden_normalization=hidden)
+    inputs = mf.InputGram(np.eye(samples), dimension=100)
+    got = mf.gram(net, inputs, width=100, biases=False, sampling=mf.Sampling(scramblings=16, tolerance=1e-2))
+    theory = mf.batch_norm_backward(net, samples=samples)
+    difference = np.abs(tangent_of(got) / 100 - theory.theta.dense())
+    error = 0.0 if got.tangent_error is None else got.tangent_error / 100
+    assert (difference <= SIGMAS * error + EXCHANGEABLE * theory.theta.same).all()
 
 
 def test_the_standard_error_is_honest() -> None:
