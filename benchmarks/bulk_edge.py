@@ -4,7 +4,7 @@ For each network: lambda_bulk, at which C (T-1) eigenvalues are in the leading o
 ``mf.bulk_spectrum`` and of finite networks; measured over leading order and over theory, without and with the mean
 eigenvalue of each network as a control (the readout's |W|^2 scatters by sqrt(2/M) and moves all eigenvalues alike);
 the standard deviation over networks, and the edge of the density by the theory. M = 1000, T = 32, 64, 128, L = 3, 5,
-20 networks: twenty minutes on one core.
+20 networks: ten minutes on one core.
 """
 
 from __future__ import annotations
