@@ -180,6 +180,7 @@ def propagate(
 
 def require_order(network: Network, order: OrderParameters) -> OrderParameters:
     """Return the order parameters, if they can be those of the network: of its depth, and with its kind of backward."""
+    require_instance("order", order, OrderParameters)
     if order.activity.same.shape != (network.depth,):
         expected = f"the order parameters of this network, of depth {network.depth}"
         raise ParameterError("order", expected, f"those of depth {order.activity.same.size}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import AssumptionError, ParameterError, require_number
+from .errors import AssumptionError, ParameterError, QuadratureError, require_number, require_real
 from .functions import Activation, ScalarFunction
 from .quadrature import AUTO, Method, overlap, second_moment
 from .records import table
@@ -158,7 +158,7 @@ def fixed_point(
         return s_w2 * second_moment(phi, q, method=method) + s_b2 - q
 
     variance = _variance(growth, start)
-    if variance <= _VANISHED * start:
+    if s_b2 == 0 and variance <= _VANISHED * start:
         variance = 0.0
     at = variance or start * 2.0**-_DOUBLINGS  # of q* = 0, the limit
     chi_1 = s_w2 * second_moment(slope, at, method=method)
@@ -178,7 +178,7 @@ def _variance(growth: Callable[[float], float], start: float) -> float:
     factor = 2.0 if rate > 0 else 0.5
     for _ in range(_DOUBLINGS):
         there = here * factor
-        if growth(there) * rate <= 0:
+        if _passes(growth, there, rate):
             low, high = sorted((here, there))
             return float(optimize.brentq(growth, low, high, xtol=1e-300, rtol=_PRECISION))
         here = there
@@ -188,6 +188,18 @@ def _variance(growth: Callable[[float], float], start: float) -> float:
             "fixed point exists; a smaller weight_variance has one"
         )
     return 0.0
+
+
+def _passes(growth: Callable[[float], float], there: float, rate: float) -> bool:
+    """Whether V(q) - q has changed its sign; at large variances not by rounding, nor where the integral fails."""
+    try:
+        value = growth(there)
+    except QuadratureError:
+        if there < _LARGE:
+            raise
+        return False
+    rounding = _ROUNDING * there if there > _LARGE else 0.0
+    return value * rate <= 0 and abs(value) >= rounding
 
 
 def _correlation(phi: ScalarFunction, q: float, s_w2: float, s_b2: float, method: Method) -> float:
@@ -248,7 +260,7 @@ def edge_curve(activation: Activation, fixed_points: ArrayLike, *, method: Metho
     (array([1.019711, 2.153303]), array([1.00000e-06, 1.50965e-01]))
     """
     require_activation(activation)
-    q = np.atleast_1d(np.asarray(fixed_points, dtype=np.float64))
+    q = np.atleast_1d(require_real("fixed_points", fixed_points))
     if q.ndim != 1 or not np.all(np.isfinite(q) & (q > 0)):
         raise ParameterError("fixed_points", "variances q* > 0, in one dimension", fixed_points)
     weight = 1 / np.asarray(second_moment(activation.slope, q, method=method))
@@ -274,7 +286,8 @@ def edge_of_chaos(activation: Activation, *, bias_variance: float = 0.0, method:
     Returns
     -------
     float
-        s_w^2, to about 1e-11.
+        s_w^2, to about 1e-11 where s_b^2 is above 1e-18; below, and in the limit q* -> 0 at a kink (elu), to 1e-6 and
+        1e-8. In that limit q* is stable to first order in q only (gelu: 4, where it grows by its square).
 
     Raises
     ------
@@ -315,7 +328,7 @@ def edge_of_chaos(activation: Activation, *, bias_variance: float = 0.0, method:
     places = np.linspace(math.log(_SMALL), math.log(_LARGE), 161).tolist()
     values = [excess(place) for place in places]
     for left, right, low, high in zip(places[:-1], places[1:], values[:-1], values[1:], strict=True):
-        if low * high <= 0:
+        if low == 0 or high == 0 or (low < 0) != (high < 0):  # their product may vanish
             q = math.exp(optimize.brentq(excess, left, right, xtol=1e-15, rtol=_PRECISION))
             if stable(q):
                 return critical(q)

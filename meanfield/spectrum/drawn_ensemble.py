@@ -143,7 +143,9 @@ def drawn_largest(
     widths = require_drawable(network, width, samples)
     draws = require_integer("draws", draws, at_least=2)
     edges, variances, failures = [], [], []
-    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    sequence = seed
+    if not isinstance(sequence, np.random.SeedSequence):
+        sequence = np.random.SeedSequence(require_integer("seed", sequence, at_least=0, at_most=None))
     for stream in sequence.spawn(draws):
         rng = np.random.default_rng(stream)
         model = model_of(network, widths, samples, Drawn(rng, network, widths))

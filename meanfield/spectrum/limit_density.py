@@ -143,6 +143,11 @@ class LimitDensity:
 
     def _bracket(self, share: float) -> tuple[float, float]:
         low, high = max(self.lowest, _LEAST * self.mean), 2 * self.mean
+        if self.lowest < 0 and self.above(np.array([low]))[0] < share:
+            raise QuadratureError(
+                f"no place above 0 has a share of {share:.3g} of the eigenvalues above it: samples differ by more than "
+                "the theory, which is of first order in that, holds for"
+            )
         for _ in range(60):
             if self.above(np.array([high]))[0] < share:
                 return low, high

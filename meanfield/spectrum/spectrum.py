@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
+from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number, require_real
 from ..gaussian import Array
 from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
@@ -90,7 +90,7 @@ class Spectrum:
 
     @property
     def mean(self) -> float:
-        """The mean of the C T eigenvalues of F*."""
+        """The mean of the eigenvalues of F*, without the one of each output that is 0."""
         return self._limit.mean
 
     @property
@@ -189,7 +189,7 @@ class Spectrum:
     def validity(self) -> tuple[str, ...]:
         """What stands against these figures for this network and these sizes; empty where the theory holds."""
         found = warnings_of(self.network, self.order, self.width, self.samples)
-        return (*found, *self._warnings_of_modes())
+        return (*found, *self._warnings_of_disorder(), *self._warnings_of_modes())
 
     def _described(self) -> str:
         median = f"median {self.largest_median:.5g}"
@@ -210,6 +210,12 @@ class Spectrum:
         """The number of eigenvalues above x; with several outputs without the modes, which are not known for them."""
         return CorrectedCount(self._limit, self._modes if self.network.outputs == 1 else None, self._eigenvalues)
 
+    def _warnings_of_disorder(self) -> tuple[str, ...]:
+        """Return what is to be said where the blur of the density reaches below 0."""
+        if self._limit.lowest >= 0:
+            return ()
+        return ("samples differ by so much that the density reaches below 0: low eigenvalues are not known",)
+
     def _warnings_of_modes(self) -> tuple[str, ...]:
         """Return what is to be said where collective modes move lambda_max."""
         several = self.network.outputs > 1
@@ -227,7 +233,7 @@ class Spectrum:
         return ()
 
     def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
-        places = np.asarray(x, dtype=np.float64)
+        places = require_real("x", x)
         if not np.all(np.isfinite(places) & (places > 0)):
             raise ParameterError("x", "finite numbers above 0", x)
         values: Array = what(places.ravel()).reshape(places.shape)
@@ -314,6 +320,7 @@ def spectrum(
     samples = require_integer("samples", samples, at_least=2)
     order = propagate(network, inputs=inputs, method=method) if order is None else require_order(network, order)
     draws = require_integer("draws", draws, at_least=2)
+    seed = require_integer("seed", seed, at_least=0, at_most=None)
     if network.outputs > 1:
         _require_standard_inputs(order)
     model = limit_model(network, order, widths, samples)

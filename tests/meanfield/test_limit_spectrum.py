@@ -297,3 +297,17 @@ def test_several_outputs_and_spreads_come_from_draws() -> None:
         mf.spectrum(replace(network, outputs=3), width=200, samples=200, order=other)
     with pytest.raises(mf.ParameterError, match="draws"):
         mf.spectrum(network, width=200, samples=200, draws=1)
+
+
+def test_blurs_below_zero_and_narrow_layers_beside_wide_ones_are_said() -> None:
+    blurred = mf.spectrum(NETWORKS["relu 2"].normalized(output="mean"), width=100, samples=1500)
+    assert any("reaches below 0" in warning for warning in blurred.validity)
+    with pytest.raises(mf.QuadratureError, match="no place above 0"):
+        blurred.quantile(0.01)
+    assert 0 < blurred.quantile(0.5) < blurred.largest
+    narrow = mf.Network(activations=[mf.relu], width_ratios=[5, 0.2], weight_variance=2.0, output_normalization="mean")
+    assert any("scatters" in warning for warning in mf.spectrum(narrow, width=300, samples=300).validity)
+    with pytest.raises(mf.ParameterError, match="seed"):
+        mf.spectrum(narrow, width=300, samples=300, seed="1")  # type: ignore[arg-type]
+    with pytest.raises(mf.ParameterError, match="order"):
+        mf.spectrum(narrow, width=300, samples=300, order=3)  # type: ignore[arg-type]
