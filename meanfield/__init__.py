@@ -81,6 +81,7 @@ from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
 from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
+from .sweep import Sweep, sweep
 from .without_layer_norm import without_layer_norm
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "SphereAuto",
     "SphereMethod",
     "SpherePanels",
+    "Sweep",
     "TopEigenvalues",
     "Trapezoid",
     "__version__",
@@ -186,6 +188,7 @@ __all__ = [
     "sine",
     "softplus",
     "spectrum",
+    "sweep",
     "tanh",
     "top_eigenvalues",
     "without_layer_norm",
