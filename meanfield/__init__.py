@@ -82,6 +82,7 @@ from .records import Pair
 from .report import Report, analyse
 from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
 from .sweep import Sweep, sweep
+from .sweep_map import MapQuantity, SweepMap, sweep_map
 from .without_layer_norm import without_layer_norm
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "LayerNormSpectrum",
     "LearningRateBound",
     "LearningRateMap",
+    "MapQuantity",
     "Method",
     "Network",
     "OrderParameter",
@@ -139,6 +141,7 @@ __all__ = [
     "SphereMethod",
     "SpherePanels",
     "Sweep",
+    "SweepMap",
     "TopEigenvalues",
     "Trapezoid",
     "__version__",
@@ -189,6 +192,7 @@ __all__ = [
     "softplus",
     "spectrum",
     "sweep",
+    "sweep_map",
     "tanh",
     "top_eigenvalues",
     "without_layer_norm",

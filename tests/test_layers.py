@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    {"meanfield._version", "meanfield.errors"},
+    {"meanfield._version", "meanfield.aside", "meanfield.errors"},
     {"meanfield.gaussian"},
     {"meanfield.derivative", "meanfield.special"},
     {"meanfield.functions", "meanfield.normalization"},
@@ -93,7 +93,8 @@ LAYERS = [
     {"meanfield.sweep.theorems"},
     {"meanfield.sweep.run"},
     {"meanfield.sweep"},
-    {"meanfield.learning_rate_map", "meanfield.report"},
+    {"meanfield.learning_rate_map", "meanfield.report", "meanfield.sweep_map"},
+    {"meanfield.figures"},
     {"meanfield.gram.coefficients", "meanfield.gram.inputs", "meanfield.gram.pairs"},
     {"meanfield.gram.alone"},
     {"meanfield.gram.closed", "meanfield.gram.series"},
@@ -104,13 +105,12 @@ LAYERS = [
     {"meanfield.gram"},
     {"meanfield.sklearn"},
     {"meanfield"},
-    {"meanfield.cli.run", "meanfield.cli.options"},
-    {"meanfield.cli.activations", "meanfield.cli.analyse", "meanfield.cli.learning_rates"},
+    {"meanfield.cli.files", "meanfield.cli.options", "meanfield.cli.run", "meanfield.cli.values"},
+    {"meanfield.cli.activations", "meanfield.cli.analyse", "meanfield.cli.learning_rates", "meanfield.cli.map"},
     {"meanfield.cli.commands"},
     {"meanfield.cli"},
     {"meanfield.__main__"},
     {
-        "montecarlo.aside",
         "montecarlo.blas",
         "montecarlo.cluster",
         "montecarlo.codec",
@@ -140,7 +140,7 @@ LAYERS = [
     {"montecarlo.theorems"},
     {"montecarlo.figures"},
     {"montecarlo"},
-    {"montecarlo.cli.files", "montecarlo.cli.figure_tables", "montecarlo.cli.options"},
+    {"montecarlo.cli.figure_tables", "montecarlo.cli.options"},
     {"montecarlo.cli.compare", "montecarlo.cli.export", "montecarlo.cli.paper", "montecarlo.cli.rates"},
     {"montecarlo.cli.figure_options"},
     {"montecarlo.cli.curve_figures", "montecarlo.cli.training_figures"},

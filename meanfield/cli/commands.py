@@ -8,6 +8,7 @@ from .._version import __version__
 from .activations import activations_command
 from .analyse import analyse_command
 from .learning_rates import learning_rates_command
+from .map import map_command
 from .run import run
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -25,6 +26,7 @@ def meanfield() -> None:
 
 meanfield.add_command(analyse_command)
 meanfield.add_command(learning_rates_command)
+meanfield.add_command(map_command)
 meanfield.add_command(activations_command)
 
 

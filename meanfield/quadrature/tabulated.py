@@ -81,7 +81,7 @@ class Tabulated:
         return np.asarray(sd * sd * (correlation if self.function.parity is Parity.ODD else 1.0))
 
 
-def tabulate(f: ScalarFunction, largest: float, *, tolerance: float = 3e-11) -> Tabulated:
+def tabulate(f: ScalarFunction, largest: float, *, tolerance: float = 3e-12) -> Tabulated:
     """Return a table of the overlaps of a smooth function, refined until it agrees with ``AUTO`` off the grid.
 
     Parameters

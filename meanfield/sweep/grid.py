@@ -40,11 +40,10 @@ class Integrals:
 
     def squares(self, f: ScalarFunction, q_t: Array, q_st: Array) -> Pair[Array]:
         """Return E f(u)^2 and E f(u) f(v), for arrays of one dimension."""
-        if not is_tabulated(f) or bool((q_t == q_t[:1]).all()):
-            return Pair(
-                np.asarray(second_moment(f, q_t, method=self.method)),
-                np.asarray(overlap(f, q_t, q_st, method=self.method)),
-            )
+        alike = bool((q_t == q_t[:1]).all())  # behind layer normalisation
+        if alike or not is_tabulated(f):
+            square = second_moment(f, q_t[:1] if alike else q_t, method=self.method)
+            return Pair(np.broadcast_to(square, q_t.shape), np.asarray(overlap(f, q_t, q_st, method=self.method)))
         sd = np.sqrt(q_t)
         table = self._table(f, float(sd.max()))
         return Pair(table.second_moment(sd), table.overlap(sd, np.clip(q_st / q_t, -1.0, 1.0)))

@@ -59,7 +59,7 @@ def sweep(
     leading_order: bool = False,
     sharp: bool = False,
     method: Method = AUTO,
-    tolerance: float = 3e-11,
+    tolerance: float = 3e-12,
     threads: int = 2,
 ) -> Sweep:
     """Return eigenvalues, learning rates and kappas for every combination of parameters, as labelled arrays.

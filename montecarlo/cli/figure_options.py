@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from meanfield import __version__
+from meanfield.cli.files import require_writable, write_whole
 from meanfield.errors import ParameterError
 
-from .files import require_writable, write_whole
 from .options import RunOptions, ensemble_options
 
 
