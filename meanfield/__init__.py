@@ -80,6 +80,7 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
+from .sensitivities import Derivatives, Sensitivities, sensitivities
 from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
 from .sweep import Sweep, sweep
 from .sweep_map import MapQuantity, SweepMap, sweep_map
@@ -96,6 +97,7 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "Derivatives",
     "DrawnLargest",
     "EdgeError",
     "EdgeOfChaos",
@@ -136,6 +138,7 @@ __all__ = [
     "Regime",
     "Report",
     "ScalarFunction",
+    "Sensitivities",
     "Spectrum",
     "SphereAuto",
     "SphereMethod",
@@ -185,6 +188,7 @@ __all__ = [
     "relu",
     "second_moment",
     "selu",
+    "sensitivities",
     "sharpness_exponents",
     "sigmoid",
     "silu",
