@@ -52,6 +52,7 @@ from .gaussian import GaussianPair
 from .gram import Gram, GramBlock, InputGram, Parameterization, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
+from .maps import MapQuantity, SweepMap, sweep_map
 from .network import Network
 from .normalization import BatchNorm, HiddenNormalization, OutputNormalization
 from .order_parameters import OrderParameters, propagate
@@ -80,10 +81,9 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
-from .sensitivities import Derivatives, Sensitivities, sensitivities
+from .sensitivity import Derivatives, Sensitivities, sensitivities
 from .spectrum import DrawnLargest, EdgeError, Spectrum, drawn_largest, spectrum
 from .sweep import Sweep, sweep
-from .sweep_map import MapQuantity, SweepMap, sweep_map
 from .without_layer_norm import without_layer_norm
 
 __all__ = [

@@ -17,8 +17,8 @@ from matplotlib.patheffects import withStroke
 
 from .aside import aside
 from .gaussian import Array
+from .maps import MapPanel, MapQuantity, SweepMap
 from .phase import EdgeOfChaos
-from .sweep_map import MapPanel, MapQuantity, SweepMap
 
 _LABELS = {
     MapQuantity.LAMBDA_MAX: r"largest eigenvalue $\lambda_{\max}$ of the FIM",

@@ -93,7 +93,7 @@ LAYERS = [
     {"meanfield.sweep.theorems"},
     {"meanfield.sweep.run"},
     {"meanfield.sweep"},
-    {"meanfield.learning_rate_map", "meanfield.report", "meanfield.sensitivities", "meanfield.sweep_map"},
+    {"meanfield.learning_rate_map", "meanfield.report", "meanfield.sensitivity", "meanfield.maps"},
     {"meanfield.figures"},
     {"meanfield.gram.coefficients", "meanfield.gram.inputs", "meanfield.gram.pairs"},
     {"meanfield.gram.alone"},

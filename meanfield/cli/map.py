@@ -14,9 +14,9 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import ParameterError
+from ..maps import AXES, MapQuantity, SweepMap, sweep_map
 from ..network import Network
 from ..records import table
-from ..sweep_map import AXES, MapQuantity, SweepMap, sweep_map
 from .files import require_writable, write_whole
 from .options import shape_options, theorem_options
 from .values import numbers_of, read_normalizations

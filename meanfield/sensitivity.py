@@ -22,12 +22,12 @@ import numpy as np
 from .eigenvalues import EigenvalueStatistics, Regime, eigenvalue_statistics
 from .errors import AssumptionError, QuadratureError, require_integer
 from .fim import kappas
-from .functions import ScalarFunction
+from .functions import Activation, ScalarFunction
 from .gaussian import Array
 from .network import Network
 from .normalization import HiddenNormalization, OutputNormalization
 from .order_parameters import STANDARD_INPUTS, OrderParameters, propagate
-from .quadrature import AUTO, Method, common_part, overlap
+from .quadrature import AUTO, Method, common_part, overlap, second_moment
 from .records import Pair, table
 
 _CLOSEST = 1e-10
@@ -193,53 +193,50 @@ def _summed(order: OrderParameters, qhat: Array, qtilde: Array, units: Array, bi
 
 
 def _differentiated(network: Network, order: OrderParameters, method: Method) -> tuple[Array, Array]:
-    """Return the derivatives of qhat^{l-1} and qtilde^l, l = 1 .. L, shape (L, 2, 2 L): by s_w^2 and s_b^2 of layers."""
+    """Return the derivatives of qhat^{l-1} and qtilde^l, shape (L, 2, 2 L): by s_w^2 and s_b^2 of the layers."""
     depth, s_w = network.depth, network.weight_variance
     layer_norm = network.hidden_normalization is HiddenNormalization.LAYER
-    qhat, logs = np.zeros((depth, 2, 2 * depth)), np.zeros((depth, 2, 2 * depth))
-    activity, q = np.stack(order.activity, axis=1), np.stack(order.preactivation, axis=1)
+    activity, q, qtilde = (np.stack(pair, axis=1) for pair in (order.activity, order.preactivation, order.backward))
+    qhat, back = np.zeros((depth, 2, 2 * depth)), np.zeros((depth, 2, 2 * depth))
+    factors, d_factors = np.empty((depth - 1, 2)), np.zeros((depth - 1, 2, 2 * depth))  # qtilde^l/qtilde^{l+1}
     for l, phi in enumerate(network.activations):
         dq = s_w[l] * qhat[l]
         dq[:, l] += activity[l]
         dq[:, depth + l] += 1.0
-        norm = q[l, 0] if layer_norm else 1.0
-        if layer_norm:  # of (1, c)
-            dq = np.stack([np.zeros(2 * depth), (dq[1] - q[l, 1] / norm * dq[0]) / norm])
-            logs[l] -= (s_w[l] * qhat[l, 0] + _directions(depth, l, activity[l, 0])) / norm
-        responses = _responses((phi.value, phi.slope), *(q[l] / norm), method)
-        for f, (square, scaled, crossed), out in zip(
-            (phi.value, phi.slope), responses, (qhat[l + 1], logs[l]), strict=True
-        ):
-            a, b = q[l] / norm
-            change = np.stack([square * dq[0], scaled * dq[0] + crossed * (dq[1] - b / a * dq[0])])
-            if f is phi.slope:
-                change /= np.array(_slopes(order, network, l, norm))[:, None]
-            out += change
-        logs[l, :, l + 1] += 1 / s_w[l + 1]
-    # qtilde^l is the product of the factors of the layers l .. L-1
-    d_log = np.cumsum(logs[::-1], axis=0)[::-1]
-    return qhat, np.stack(order.backward, axis=1)[:, :, None] * d_log
+        norm, d_norm = (q[l, 0], dq[0]) if layer_norm else (1.0, np.zeros(2 * depth))
+        pair = q[l] / norm
+        d_pair = (dq - np.multiply.outer(pair, d_norm)) / norm
+        of_value, of_slope = (
+            response.of(pair, d_pair) for response in _responses(phi, float(pair[0]), float(pair[1]), method)
+        )
+        qhat[l + 1] = of_value
+        slopes = np.array([second_moment(phi.slope, pair[0], method=method), overlap(phi.slope, *pair, method=method)])
+        factors[l] = s_w[l + 1] / norm * slopes
+        d_factors[l] = s_w[l + 1] / norm * (of_slope - np.multiply.outer(slopes, d_norm / norm))
+        d_factors[l, :, l + 1] += slopes / norm
+    for l in reversed(range(depth - 1)):
+        back[l] = factors[l, :, None] * back[l + 1] + d_factors[l] * qtilde[l + 1, :, None]
+    return qhat, back
 
 
-def _directions(depth: int, l: int, activity: float) -> Array:
-    """Return the derivatives of q^{l+1} by the variances of its own layer."""
-    own = np.zeros(2 * depth)
-    own[l], own[depth + l] = activity, 1.0
-    return own
+class _Response(NamedTuple):
+    """The derivative of E f^2 by a, and those of I_f[a, b] by a at fixed b/a, and by b."""
+
+    square: float
+    scaled: float
+    crossed: float
+
+    def of(self, pair: Array, change: Array) -> Array:
+        """Return the change of E f^2 and I_f in every direction, shape (2, directions)."""
+        a, b = pair
+        return np.stack(
+            [self.square * change[0], self.scaled * change[0] + self.crossed * (change[1] - b / a * change[0])]
+        )
 
 
-def _slopes(order: OrderParameters, network: Network, l: int, norm: float) -> tuple[float, float]:
-    """Return E phi'^2 and I_phi' of hidden layer l + 1, from the qtilde on both sides."""
-    same, cross = (
-        float(qtilde[l] / qtilde[l + 1]) * norm / network.weight_variance[l + 1] for qtilde in order.backward
-    )
-    return same, cross
-
-
-def _responses(
-    functions: tuple[ScalarFunction, ScalarFunction], a: float, b: float, method: Method
-) -> list[tuple[float, float, float]]:
-    """Return of phi and phi' the derivative of E f^2 by a, and those of I_f[a, b] by a at fixed b/a, and by b."""
+def _responses(phi: Activation, a: float, b: float, method: Method) -> list[_Response]:
+    """Return those of phi and phi'."""
+    functions = (phi.value, phi.slope)
     try:
         common = common_part(functions, covariance=b, difference=max(a - b, _CLOSEST * a))
     except MemoryError:
@@ -251,7 +248,7 @@ def _responses(
         mean, first, second = (common.given(values * he) for he in (1.0, common.y, common.y**2 - 1))
         of_z = common.over((common.z**2 - 1) * mean**2) / 2 if b > 0 else 0.0
         scaled = (of_z + common.over(mean * second)) / a
-        responses.append((square, scaled, common.over(first**2) / common.difference))
+        responses.append(_Response(square, scaled, common.over(first**2) / common.difference))
     return responses
 
 
