@@ -33,6 +33,7 @@ from .eigenvalues import (
     Eigenspace,
     EigenvalueStatistics,
     LayerNormSpectrum,
+    LogStatistics,
     Regime,
     TopEigenvalues,
     eigenspace,
@@ -40,6 +41,7 @@ from .eigenvalues import (
     last_layer_statistics,
     layer_norm_spectrum,
     leading_eigenvalues,
+    log_statistics,
     moment_bounds,
     sharpness_exponents,
     top_eigenvalues,
@@ -52,6 +54,7 @@ from .gaussian import GaussianPair
 from .gram import Gram, GramBlock, InputGram, Parameterization, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
+from .log_domain import LogKappas, log_kappas
 from .maps import MapQuantity, SweepMap, sweep_map
 from .network import Network
 from .normalization import BatchNorm, HiddenNormalization, OutputNormalization
@@ -120,6 +123,8 @@ __all__ = [
     "LayerNormSpectrum",
     "LearningRateBound",
     "LearningRateMap",
+    "LogKappas",
+    "LogStatistics",
     "MapQuantity",
     "Method",
     "Network",
@@ -179,6 +184,8 @@ __all__ = [
     "leaky_relu",
     "learning_rate_bound",
     "learning_rate_map",
+    "log_kappas",
+    "log_statistics",
     "mean",
     "moment_bounds",
     "monomial",

@@ -139,7 +139,7 @@ def sensitivities(
     >>> round(found.weight_variance.total.kappa_1, 12)  # kappa_1 = (3/2)(sigma_w^2/2)^2
     1.5
     >>> found.weight_variance.lambda_max.round(3)
-    array([229.341, 458.682,   0.   ])
+    array([343.511, 247.619,  96.893])
     """
     if network.hidden_normalization is HiddenNormalization.BATCH:
         raise AssumptionError(
@@ -206,11 +206,10 @@ def _differentiated(network: Network, order: OrderParameters, method: Method) ->
         norm, d_norm = (q[l, 0], dq[0]) if layer_norm else (1.0, np.zeros(2 * depth))
         pair = q[l] / norm
         d_pair = (dq - np.multiply.outer(pair, d_norm)) / norm
-        of_value, of_slope = (
-            response.of(pair, d_pair) for response in _responses(phi, float(pair[0]), float(pair[1]), method)
-        )
+        a, b = pair.tolist()
+        of_value, of_slope = (response.of(pair, d_pair) for response in _responses(phi, a, b, method))
         qhat[l + 1] = of_value
-        slopes = np.array([second_moment(phi.slope, pair[0], method=method), overlap(phi.slope, *pair, method=method)])
+        slopes = np.array([second_moment(phi.slope, a, method=method), overlap(phi.slope, a, b, method=method)])
         factors[l] = s_w[l + 1] / norm * slopes
         d_factors[l] = s_w[l + 1] / norm * (of_slope - np.multiply.outer(slopes, d_norm / norm))
         d_factors[l, :, l + 1] += slopes / norm

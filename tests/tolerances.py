@@ -74,3 +74,15 @@ EACH_NETWORK = 0.08
 
 SPLITTING = 0.25
 """By how much more they may be above it without, in units of sqrt(C L/M): 1 to 4 % is measured for C = 10."""
+
+TABULATED = 1e-11
+"""Of an overlap off a table, relative to E f^2: three times the tolerance, which is checked at 72 places."""
+
+SWEEP = 1e-8
+"""Of lambda_max off tables at L = 50, relative: what is asked for; 1e-10 is usual."""
+
+RICHARDSON = 1e-9
+"""Of derivatives by twice extrapolated differences with a step of 2 %, relative to value over variance."""
+
+LOG_JUMPS = 1e-8
+"""Of gaps behind slopes with jumps where samples are nearly alike, relative."""

@@ -36,7 +36,7 @@ _FEWEST, _MOST, _DIGITS = 16, 4096, 44.0
 """Terms of the series; a_n^2 falls off as exp(-2 d sqrt(2 n)/s) in a strip of width d, which is declared on the safe
 side: a quarter of the terms that are wanted will do."""
 
-_PROBES = 64
+_PROBES = 72
 """Places off the grid at which a table is compared with ``AUTO``."""
 
 
@@ -157,13 +157,14 @@ def _filled(f: ScalarFunction, largest: float, step: float, angles: int, sd: Arr
 def _error(table: Tabulated) -> float:
     """Return the largest difference from ``AUTO`` at places off the grid, some of them near a correlation of 1."""
     rng = np.random.default_rng(0)
-    sd = table.largest * np.append(1.0, rng.uniform(0, 1, _PROBES - 1) ** 2)
-    distance = np.append(rng.uniform(0, math.pi, _PROBES // 2), 10 ** rng.uniform(-5, 0, _PROBES - _PROBES // 2))
+    part = _PROBES // 3  # anywhere, near a correlation of 1, and there
+    distance = np.concatenate([rng.uniform(0, math.pi, part), 10 ** rng.uniform(-5, 0, part), np.zeros(part)])
+    sd = table.largest * np.tile(np.append(1.0, rng.uniform(0, 1, part - 1)), 3)
     correlation = np.cos(distance)
     f = table.function
     truth = np.asarray(AUTO.overlap(f, sd * sd, sd * sd * correlation).value)
     scale = np.asarray(AUTO.second_moment(f, sd * sd).value) * (
-        np.abs(correlation) if f.parity is Parity.ODD else np.ones(_PROBES)
+        np.abs(correlation) if f.parity is Parity.ODD else np.ones(sd.size)
     )
     some = scale > 0
     return float((np.abs(table.overlap(sd, correlation) - truth)[some] / scale[some]).max(initial=0.0))
