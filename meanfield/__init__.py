@@ -35,6 +35,7 @@ from .eigenvalues import (
     Eigenspace,
     EigenvalueStatistics,
     LayerNormSpectrum,
+    LogStatistics,
     Regime,
     TopEigenvalues,
     eigenspace,
@@ -42,6 +43,7 @@ from .eigenvalues import (
     last_layer_statistics,
     layer_norm_spectrum,
     leading_eigenvalues,
+    log_statistics,
     moment_bounds,
     sharpness_exponents,
     top_eigenvalues,
@@ -55,6 +57,8 @@ from .gaussian import GaussianPair
 from .gram import Gram, GramBlock, InputGram, Parameterization, Sampling, gram, gram_blocks, gram_memory
 from .learning_rate import LearningRateBound, learning_rate_bound
 from .learning_rate_map import LearningRateMap, learning_rate_map
+from .log_domain import LogKappas, log_kappas
+from .maps import MapQuantity, SweepMap, sweep_map
 from .network import Network
 from .normalization import BatchNorm, HiddenNormalization, OutputNormalization
 from .order_parameters import OrderParameters, propagate
@@ -83,7 +87,9 @@ from .quadrature import (
 from .readout import ReadoutScales, expected_readout_scales, readout_scales
 from .records import Pair
 from .report import Report, analyse
+from .sensitivity import Derivatives, Sensitivities, sensitivities
 from .spectrum import DrawnLargest, Edge, EdgeError, Spectrum, drawn_largest, spectrum
+from .sweep import Sweep, sweep
 from .without_layer_norm import without_layer_norm
 
 __all__ = [
@@ -100,6 +106,7 @@ __all__ = [
     "ClosedForm",
     "Correction",
     "CosineSeries",
+    "Derivatives",
     "DrawnLargest",
     "Edge",
     "EdgeError",
@@ -123,6 +130,9 @@ __all__ = [
     "LayerNormSpectrum",
     "LearningRateBound",
     "LearningRateMap",
+    "LogKappas",
+    "LogStatistics",
+    "MapQuantity",
     "Method",
     "Network",
     "OrderParameter",
@@ -141,10 +151,13 @@ __all__ = [
     "Report",
     "Sampling",
     "ScalarFunction",
+    "Sensitivities",
     "Spectrum",
     "SphereAuto",
     "SphereMethod",
     "SpherePanels",
+    "Sweep",
+    "SweepMap",
     "TopEigenvalues",
     "Trapezoid",
     "__version__",
@@ -183,6 +196,8 @@ __all__ = [
     "leaky_relu",
     "learning_rate_bound",
     "learning_rate_map",
+    "log_kappas",
+    "log_statistics",
     "mean",
     "moment_bounds",
     "monomial",
@@ -192,12 +207,15 @@ __all__ = [
     "relu",
     "second_moment",
     "selu",
+    "sensitivities",
     "sharpness_exponents",
     "sigmoid",
     "silu",
     "sine",
     "softplus",
     "spectrum",
+    "sweep",
+    "sweep_map",
     "tanh",
     "top_eigenvalues",
     "without_layer_norm",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .batch_norm_gradients import batch_norm_block
-from .errors import require_integer
+from .errors import QuadratureError, require_integer
 from .exchangeable import Exchangeable
+from .log_domain import log_kappas, power_of_ten
 from .network import Network
 from .order_parameters import OrderParameters, propagate, require_order
 from .records import Pair
@@ -33,6 +36,8 @@ def kappas(network: Network, order: OrderParameters | None = None, *, samples: f
     ------
     AssumptionError
         With batch normalisation in the hidden layers.
+    QuadratureError
+        If they leave the range of doubles; the message has their logarithm, and so has :func:`log_kappas`.
 
     Equations: (11), (S.102)
 
@@ -48,7 +53,19 @@ def kappas(network: Network, order: OrderParameters | None = None, *, samples: f
         float(np.array(network.width_ratios) @ (qtilde * qhat)) / network.alpha
         for qtilde, qhat in zip(order.backward, order.activity, strict=True)
     )
+    if not (math.isfinite(same) and math.isfinite(cross)):
+        raise QuadratureError(beyond_doubles(network, order))
     return Pair(same, cross)
+
+
+def beyond_doubles(network: Network, order: OrderParameters) -> str:
+    """Return the message for kappas that leave the range of doubles, with their size."""
+    found = log_kappas(network, inputs=Pair(float(order.activity.same[0]), float(order.activity.cross[0])))
+    return (
+        f"kappa_1 is {power_of_ten(found.kappa_1)} (log10: {found.kappa_1:.10g}) and kappa_2 "
+        f"{power_of_ten(found.kappa_2)}, beyond the range of doubles: mf.log_kappas and mf.log_statistics give their "
+        "logarithms"
+    )
 
 
 def dual_block(

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .eigenvalues import Bounds, EigenvalueStatistics, Regime, eigenvalue_statistics
+from .eigenvalues import Bounds, Regime
 from .errors import (
-    AssumptionError,
     ParameterError,
     require_choice,
     require_integer,
     require_number,
     require_sequence,
 )
-from .learning_rate import MEANING, learning_rate_bound
+from .learning_rate import MEANING
 from .network import Network
 from .normalization import HiddenNormalization, OutputNormalization
-from .order_parameters import OrderParameters, propagate
 from .quadrature import AUTO, Method
 from .quadrature.method import require_method
-from .records import Pair, table
+from .records import table
+from .sweep import LARGEST, sweep
 
 Normalization = tuple[HiddenNormalization, OutputNormalization]
 Cell = tuple[int, int, int, int]
@@ -36,12 +35,6 @@ Item = TypeVar("Item")
 
 ALL_NORMALIZATIONS: tuple[Normalization, ...] = tuple(product(HiddenNormalization, OutputNormalization))
 """The twelve pairs (hidden, output)."""
-
-_LARGEST = 10**6
-"""Cells of a map: a tenth of a millisecond each."""
-
-_REFUSALS = (AssumptionError, ArithmeticError, ParameterError)
-"""What leaves a cell empty. The arguments have been checked: a ParameterError is a number out of range there only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +143,8 @@ def learning_rate_map(
     """Return the learning rates of (23), 2/lambda_max, on a grid of normalisations, widths and variances.
 
     Each cell is ``learning_rate_bound(eigenvalue_statistics(..))`` of the network with that normalisation and those
-    variances. What a normalised output divides by has its expectation under the limiting law.
+    variances; the map is a :func:`sweep` over these parameters. What a normalised output divides by has its expectation
+    under the limiting law.
 
     Parameters
     ----------
@@ -210,80 +204,29 @@ def learning_rate_map(
     regime, method = require_choice("regime", regime, Regime), require_method(method)
 
     shape = (len(pairs), len(widths), len(weights or (0,)), len(biases or (0,)))
-    if math.prod(shape) > _LARGEST:
-        raise ParameterError("widths", f"few enough for a map of at most {_LARGEST:g} cells", f"{math.prod(shape):.3g}")
-    necessary, safe, value = (np.full(shape, np.nan) for _ in range(3))
-    theorems = np.full(shape, "", dtype=object)
-    reasons: dict[Cell, str] = {}
-    orders: dict[Hashable, OrderParameters | str] = {}
-    networks = _networks(network, pairs, weights, biases)
-    for i, j, k, l in np.ndindex(shape):
-        here, cell = networks[i, k, l], (i, j, k, l)
-        order = _order(orders, here, counts[j], method)
-        statistics = _statistics(here, order, width=widths[j], samples=counts[j], regime=regime, leading=leading_order)
-        if isinstance(statistics, str):
-            reasons[cell] = statistics
-            continue
-        bound = learning_rate_bound(statistics)
-        necessary[cell], safe[cell], theorems[cell] = bound.necessary, bound.safe, statistics.theorem
-        value[cell] = np.nan if bound.value is None else bound.value
-    return LearningRateMap(
-        network, pairs, widths, counts, weights, biases, necessary, safe, value, theorems.astype(np.str_), reasons
+    if math.prod(shape) > LARGEST:
+        raise ParameterError("widths", f"few enough for a map of at most {LARGEST:g} cells", f"{math.prod(shape):.3g}")
+    hidden, output = zip(*pairs, strict=True)
+    found = sweep(
+        network,
+        hidden_normalization=("normalization", hidden),
+        output_normalization=("normalization", output),
+        width=("width", widths),
+        samples=("width", counts),
+        weight_variance=weights,
+        bias_variance=biases,
+        regime=regime,
+        leading_order=leading_order,
+        method=method,
+        tolerance=0,
     )
-
-
-def _order(
-    known: dict[Hashable, OrderParameters | str], network: Network, samples: int, method: Method
-) -> OrderParameters | str:
-    """Return the order parameters, or why there are none; each is computed once."""
-    hidden, variances = network.hidden_normalization, (network.weight_variance, network.bias_variance)
-    batch_norm = hidden is HiddenNormalization.BATCH
-    key = (hidden, samples if batch_norm else variances)
-    if key not in known:
-        try:
-            known[key] = propagate(network, samples=samples, method=method)
-        except _REFUSALS as refusal:
-            known[key] = str(refusal)
-    order = known[key]
-    if not batch_norm or isinstance(order, str):
-        return order
-    # behind batch normalisation only q^l = s_w^2 qhat^{l-1} + s_b^2 knows the variances
-    s_w, s_b = map(np.array, variances)
-    return replace(order, preactivation=Pair(*(s_w * qhat + s_b for qhat in order.activity)))
-
-
-def _statistics(
-    network: Network, order: OrderParameters | str, *, width: int, samples: int, regime: Regime, leading: bool
-) -> EigenvalueStatistics | str:
-    """Return the statistics, or why there are none."""
-    if isinstance(order, str):
-        return order
-    try:
-        return eigenvalue_statistics(
-            network,
-            width=width,
-            samples=samples,
-            order=order,
-            regime=regime,
-            leading_order=leading,
-            sharp=False,  # a map has thousands of cells
-        )
-    except _REFUSALS as refusal:
-        return str(refusal)
-
-
-def _networks(
-    network: Network, pairs: tuple[Normalization, ...], weights: Axis | None, biases: Axis | None
-) -> dict[tuple[int, int, int], Network]:
-    """Return the network of each normalisation and each pair of variances."""
-    weight_variances = [(value,) * network.depth for value in weights] if weights else [network.weight_variance]
-    bias_variances = [(value,) * network.depth for value in biases] if biases else [network.bias_variance]
-    return {
-        (i, k, l): replace(network.normalized(hidden=hidden, output=output), weight_variance=s_w, bias_variance=s_b)
-        for i, (hidden, output) in enumerate(pairs)
-        for k, s_w in enumerate(weight_variances)
-        for l, s_b in enumerate(bias_variances)
+    necessary, safe, value = (array.reshape(shape) for array in (found.necessary, found.safe, found.value))
+    reasons = {
+        cast(Cell, tuple(int(i) for i in np.unravel_index(np.ravel_multi_index(cell, found.shape), shape))): reason
+        for cell, reason in found.reasons.items()
     }
+    theorems = found.theorem.reshape(shape)
+    return LearningRateMap(network, pairs, widths, counts, weights, biases, necessary, safe, value, theorems, reasons)
 
 
 def _axis(parameter: str, values: Iterable[Given], check: Callable[[str, Given], Item]) -> tuple[Item, ...]:

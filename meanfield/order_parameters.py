@@ -173,8 +173,9 @@ def propagate(
         layers = [l for l, other in enumerate(network.activations) if other == phi]
         where = f"slope of {phi.name}, layer {', '.join(str(l + 1) for l in layers)}"
         slopes[layers] = _integrals(phi.slope, q[layers] / norm[layers, None], method, where)
-    for l in reversed(range(depth - 1)):
-        qtilde[l] = s_w[l + 1] / norm[l] * qtilde[l + 1] * slopes[l]
+    with np.errstate(over="ignore"):  # what is infinite is refused where it enters a number
+        for l in reversed(range(depth - 1)):
+            qtilde[l] = s_w[l + 1] / norm[l] * qtilde[l + 1] * slopes[l]
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=Pair(*qtilde.T))
 
 
@@ -228,4 +229,9 @@ def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where:
         return np.stack([second_moment(f, q_t, method=method), overlap(f, q_t, q_st, method=method)], axis=-1)
     except (QuadratureError, ParameterError) as error:
         variances, covariances = (", ".join(map("{:.6g}".format, np.ravel(values))) for values in (q_t, q_st))
-        raise QuadratureError(f"{where}, at variance {variances} and covariance {covariances}: {error}") from error
+        hint = (
+            ". mf.log_kappas and mf.log_statistics go on with logarithms" if isinstance(error, ParameterError) else ""
+        )
+        raise QuadratureError(
+            f"{where}, at variance {variances} and covariance {covariances}: {error}{hint}"
+        ) from error

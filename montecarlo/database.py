@@ -20,8 +20,8 @@ import numpy as np
 import scipy
 
 from meanfield import ParameterError, __version__
+from meanfield.aside import aside
 
-from .aside import aside
 from .codec import decode
 
 _MAGIC = b"SQLite format 3\0"

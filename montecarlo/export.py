@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield import OrderParameters, ParameterError
+from meanfield.aside import aside
 from meanfield.errors import require_sequence
 
-from .aside import aside
 from .codec import flatten
 from .ensemble import Ensemble
 from .fingerprint import describe

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
@@ -18,11 +16,13 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter, StrMet
 from numpy.typing import NDArray
 
 from meanfield import Network, OutputNormalization
+from meanfield.figures import save
 
-from .aside import aside
 from .paper import FIGURE_1, DensityCurve, RateCurve, SharpnessCurve, TrainingMap
 from .power_law import RateFit
 from .training import EXPLOSION
+
+__all__ = ["plot_figure_1", "plot_figure_2", "plot_figure_s1", "plot_spectrum", "save"]
 
 _BLACK, _BLUE, _RED = "#000000", "#0072B2", "#D55E00"
 """Distinguishable to colour-blind readers (Okabe and Ito); black, blue and red as in the paper."""
@@ -236,21 +236,6 @@ _NOT_THE_THRESHOLD = (
     "A lower bound of $\\lambda_{\\max}$ gives no threshold: at fixed $T$ it grows like $M$, and "
     "$\\lambda_{\\max}$ far more slowly (middle, right)."
 )
-
-
-_OPTIONS: dict[str, dict[str, Any]] = {
-    ".png": {"pil_kwargs": {"optimize": True}},
-    ".svg": {"metadata": {"Date": None}},
-    ".pdf": {"metadata": {"CreationDate": None}},
-}
-"""What makes the files of each format small, and equal if the figures are."""
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure, or nothing; the format follows the suffix (png, svg, pdf). Equal figures give equal files."""
-    options = _OPTIONS[path.suffix]
-    with aside(path) as new, rc_context({"svg.hashsalt": "montecarlo"}):
-        figure.savefig(new, dpi=150, **options)
 
 
 def _mark_widths(axes: Axes, widths: Sequence[float]) -> None:

@@ -77,7 +77,10 @@ def test_where_deep_networks_go(run: Command) -> None:
     assert record["correlation_depth"] == point.correlation_depth
     assert record["edge_of_chaos"] == pytest.approx(1.0)
     assert "edge of chaos at sigma_b^2 = 0: sigma_w^2 = 2\n" in run("meanfield", "phase")[1]
-    assert "relu has no edge of chaos" in run("meanfield", "phase", "--bias-variance", "0.1")[1]
+    code, out, err = run("meanfield", "phase", "--bias-variance", "0.1")
+    assert code == 1
+    assert "relu has no edge of chaos" in out
+    assert "grows without end" in err
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

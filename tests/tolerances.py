@@ -86,3 +86,14 @@ at; 1 to 2 % is measured with more networks."""
 
 EXCHANGEABLE = 1e-9
 """Of tangent kernels behind batch normalisation by two routes, relative: 1e-10 with epsilon, from layer to layer."""
+TABULATED = 1e-11
+"""Of an overlap off a table, relative to E f^2: three times the tolerance, which is checked at 72 places."""
+
+SWEEP = 1e-8
+"""Of lambda_max off tables at L = 50, relative: what is asked for; 1e-10 is usual."""
+
+RICHARDSON = 1e-9
+"""Of derivatives by twice extrapolated differences with a step of 2 %, relative to value over variance."""
+
+LOG_JUMPS = 1e-8
+"""Of gaps behind slopes with jumps where samples are nearly alike, relative."""

@@ -9,6 +9,7 @@ from .activations import activations_command
 from .analyse import analyse_command
 from .completion import completion_command
 from .learning_rates import learning_rates_command
+from .map import map_command
 from .phase import phase_command
 from .run import run
 
@@ -37,6 +38,7 @@ def meanfield() -> None:
 meanfield.add_command(analyse_command)
 meanfield.add_command(learning_rates_command)
 meanfield.add_command(phase_command)
+meanfield.add_command(map_command)
 meanfield.add_command(activations_command)
 meanfield.add_command(completion_command("meanfield"))
 

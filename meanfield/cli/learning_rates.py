@@ -10,62 +10,16 @@ import numpy as np
 
 from ..learning_rate_map import LearningRateMap, learning_rate_map
 from ..network import Network
-from ..normalization import HiddenNormalization, OutputNormalization
 from ..records import plain
 from .options import shape_options, theorem_options
-
-_LONGEST = 10_000
-"""Values in a range: more are a slip of the keyboard."""
-
-
-def _values(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """Read numbers and ranges a:b:n, of n equidistant values, separated by commas."""
-    if value is None:
-        return None
-    try:
-        return tuple(number for part in value.split(",") for number in _range(part))
-    except ValueError:
-        message = f"it must be numbers or ranges a:b:n (2 <= n <= {_LONGEST}) separated by commas, got {value!r}"
-        raise click.BadParameter(message, context, parameter) from None
-
-
-def _range(text: str) -> list[float]:
-    if ":" not in text:
-        return [float(text)]
-    first, last, count = text.split(":")
-    if not 2 <= int(count) <= _LONGEST or not np.isfinite([float(first), float(last)]).all():
-        raise ValueError
-    return [float(number) for number in np.linspace(float(first), float(last), int(count))]
-
-
-def _widths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError:
-        message = f"it must be integers separated by commas, got {value!r}"
-        raise click.BadParameter(message, context, parameter) from None
-
-
-def _pairs(context: click.Context, parameter: click.Parameter, value: str | None) -> list[tuple[str, str]] | None:
-    """Read pairs hidden/output, separated by commas."""
-    if value is None:
-        return None
-    pairs = []
-    for part in value.split(","):
-        hidden, _, output = part.partition("/")
-        if hidden not in list(HiddenNormalization) or output not in list(OutputNormalization):
-            hiddens, outputs = (", ".join(kinds) for kinds in (HiddenNormalization, OutputNormalization))
-            message = f"it must be pairs hidden/output (hidden {hiddens}; output {outputs}), got {part!r}"
-            raise click.BadParameter(message, context, parameter)
-        pairs.append((hidden, output))
-    return pairs
+from .values import read_integers, read_normalizations, read_numbers
 
 
 @click.command("learning-rates", short_help="Learning rates over normalisation, width and variances.")
 @shape_options
 @click.option(
     "--widths",
-    callback=_widths,
+    callback=read_integers,
     default="100,1000,10000",
     show_default=True,
     metavar="INTEGER[,..]",
@@ -73,19 +27,20 @@ def _pairs(context: click.Context, parameter: click.Parameter, value: str | None
 )
 @click.option(
     "--weight-variances",
-    callback=_values,
-    metavar="NUMBER|A:B:N[,..]",
-    help="Values of sigma_w^2 of all layers; a:b:n are n from a to b.  [default: --weight-variance]",
+    callback=read_numbers,
+    metavar="NUMBER|A:B:N[:log][,..]",
+    help="Values of sigma_w^2 of all layers; a:b:n are n from a to b, a:b:n:log by equal factors.  "
+    "[default: --weight-variance]",
 )
 @click.option(
     "--bias-variances",
-    callback=_values,
-    metavar="NUMBER|A:B:N[,..]",
+    callback=read_numbers,
+    metavar="NUMBER|A:B:N[:log][,..]",
     help="Values of sigma_b^2, likewise.  [default: --bias-variance]",
 )
 @click.option(
     "--normalizations",
-    callback=_pairs,
+    callback=read_normalizations,
     metavar="HIDDEN/OUTPUT[,..]",
     help="Pairs such as none/none,none/mean.  [default: all twelve]",
 )

@@ -33,12 +33,16 @@ def phase_command(activation: str, weight_variance: float, bias_variance: float,
         edge, why = edge_of_chaos(phi, bias_variance=bias_variance), ""
     except AssumptionError as error:
         edge, why = None, str(error)
-    point = fixed_point(phi, weight_variance=weight_variance, bias_variance=bias_variance)
+    of_edge = f"edge of chaos at sigma_b^2 = {bias_variance:g}: " + (why if edge is None else f"sigma_w^2 = {edge:.8g}")
+    try:
+        point = fixed_point(phi, weight_variance=weight_variance, bias_variance=bias_variance)
+    except AssumptionError:
+        if not as_json:
+            click.echo(of_edge)
+        raise
     if as_json:
         names = ("phase", "variance_depth", "correlation_depth", "gradient_depth")
         derived = {name: plain(getattr(point, name)) for name in names}
         click.echo(json.dumps({**plain(point), **derived, "edge_of_chaos": edge}, indent=2))
         return
-    click.echo(str(point))
-    at = f"sigma_b^2 = {bias_variance:g}"
-    click.echo(f"\nedge of chaos at {at}: " + (why if edge is None else f"sigma_w^2 = {edge:.8g}"))
+    click.echo(f"{point}\n\n{of_edge}")

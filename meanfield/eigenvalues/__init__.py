@@ -8,6 +8,7 @@ from .eigenspace import Eigenspace, eigenspace
 from .last_layer import last_layer_statistics
 from .layer_norm_spectrum import LayerNormSpectrum, layer_norm_spectrum
 from .leading_spectrum import leading_eigenvalues
+from .log_statistics import LogStatistics, log_statistics
 from .mean_subtraction import sharpness_exponents
 from .moments import Bounds, Correction, EigenvalueStatistics, Regime, moment_bounds
 from .statistics import eigenvalue_statistics
@@ -19,6 +20,7 @@ __all__ = [
     "Eigenspace",
     "EigenvalueStatistics",
     "LayerNormSpectrum",
+    "LogStatistics",
     "Regime",
     "TopEigenvalues",
     "eigenspace",
@@ -26,6 +28,7 @@ __all__ = [
     "last_layer_statistics",
     "layer_norm_spectrum",
     "leading_eigenvalues",
+    "log_statistics",
     "moment_bounds",
     "sharpness_exponents",
     "top_eigenvalues",

@@ -9,13 +9,13 @@ from ..network import Network
 from ..normalization import OutputNormalization
 from ..order_parameters import OrderParameters
 
-_ZERO = 1e-12
+ZERO = 1e-12
 """kappa_2 / kappa_1 below this is not told from zero by integrals that are accurate to 1e-13."""
 
-_CANCELLED = 1e-9
+CANCELLED = 1e-9
 """A difference of kappas below this, relative to kappa_1, has fewer than three or four digits left."""
 
-_ALIKE = 1e-10
+ALIKE = 1e-10
 """q_t - q_st below this, relative to q_t: behind a kink, kappa_1 - kappa_2 goes as its root, and looks accurate."""
 
 
@@ -35,16 +35,16 @@ def require_non_centred(network: Network, order: OrderParameters, *, theorem: st
     if float(order.activity.cross[0]) == 0 and network.is_centered:
         instead = {"propagate": "the order parameters", "dual_block": "the block F*(k, k) of one output"}
         raise AssumptionError(_centred(network, order, theorem, width, samples), instead)
-    if kappa.cross < -_ZERO * kappa.same:
+    if kappa.cross < -ZERO * kappa.same:
         raise AssumptionError(
             f"{theorem} needs a non-centred network, kappa_2 > 0, and kappa_2 = {kappa.cross:.1e} (kappa_1 = "
             f"{kappa.same:.1e}) is negative: the inputs have a negative overlap. "
             "Give a hidden layer a bias variance, or an activation whose Gaussian mean is not zero"
         )
-    if kappa.cross <= _ZERO * kappa.same:
+    if kappa.cross <= ZERO * kappa.same:
         raise QuadratureError(
             f"{theorem} needs kappa_2 > 0. The network is not centred, but kappa_2 = {kappa.cross:.1e} is not told "
-            f"from zero by integrals that are accurate to {_ZERO:g} of kappa_1 = {kappa.same:.1e}; terms beyond the "
+            f"from zero by integrals that are accurate to {ZERO:g} of kappa_1 = {kappa.same:.1e}; terms beyond the "
             "leading order decide. Give a hidden layer a larger bias variance"
         )
 
@@ -53,11 +53,16 @@ def require_difference(block: Exchangeable, order: OrderParameters) -> None:
     """Refuse kappa_1 - kappa_2 that has lost its digits, in itself or in the q_t - q_st of some layer."""
     q_t, q_st = order.preactivation
     alike = float(((q_t - q_st) / q_t).min())
-    if block.contrast <= _CANCELLED * block.same or alike <= _ALIKE:
-        raise QuadratureError(
-            f"kappa_1 - kappa_2 is {block.contrast / block.same:.1e} of kappa_1, q_t - q_st {alike:.1e} of q_t in some "
-            "layer: it has lost its digits. In a network this deep all samples look alike"
-        )
+    if block.contrast <= CANCELLED * block.same or alike <= ALIKE:
+        raise QuadratureError(lost_difference(block.contrast / block.same, alike))
+
+
+def lost_difference(share: float, alike: float) -> str:
+    """Return the message for a difference that is this share of kappa_1, and for such a smallest (q_t - q_st)/q_t."""
+    return (
+        f"kappa_1 - kappa_2 is {share:.1e} of kappa_1, q_t - q_st {alike:.1e} of q_t in some layer: it has lost its "
+        "digits. In a network this deep all samples look alike"
+    )
 
 
 def require_possible(order: OrderParameters, samples: int) -> None:

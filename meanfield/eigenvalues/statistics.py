@@ -167,7 +167,7 @@ def eigenvalue_statistics(
     if (output is OutputNormalization.BATCH and samples == 2) or (
         output is OutputNormalization.LAYER and network.outputs == 2
     ):
-        zero = zero_statistics(_name(network, _THEOREM[output]), parameters)
+        zero = zero_statistics(theorem_name(network, _THEOREM[output]), parameters)
         return replace(zero, leading_order=leading_order)
     order = _order(network, order, inputs, samples, method)
     if network.batch_norm is None:
@@ -192,7 +192,7 @@ def eigenvalue_statistics(
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))
     if outputs is not None and output is OutputNormalization.LAYER and block.cross > 0:
         statistics = replace(statistics, prediction=Secular.of(block, outputs).largest())
-    return replace(statistics, theorem=_name(network, statistics.theorem), leading_order=leading_order)
+    return replace(statistics, theorem=theorem_name(network, statistics.theorem), leading_order=leading_order)
 
 
 def _order(
@@ -304,7 +304,7 @@ def _of_the_law(corrections: tuple[Correction, ...]) -> tuple[Correction, ...]:
     return (*corrections, *(replace(correction, name="limiting law") for correction in of_finite_width))
 
 
-def _name(network: Network, theorem: str) -> str:
+def theorem_name(network: Network, theorem: str) -> str:
     """Say which kappas stand in a theorem, where they are not those that it is stated for."""
     if network.batch_norm is not None:
         return f"{theorem} with Theta" if network.output_normalization is not OutputNormalization.NONE else theorem

@@ -14,9 +14,9 @@ import click
 
 from meanfield import __version__
 from meanfield.cli import show
+from meanfield.cli.files import require_writable, write_whole
 from meanfield.errors import ParameterError
 
-from .files import require_writable, write_whole
 from .options import RunOptions, ensemble_options
 
 

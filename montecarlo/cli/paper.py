@@ -11,6 +11,7 @@ import click
 
 from meanfield import __version__
 from meanfield.cli import show
+from meanfield.cli.files import require_writable, write_whole
 from meanfield.errors import require_integer
 from meanfield.records import plain, table
 
@@ -18,7 +19,6 @@ from ..ensemble import family
 from ..paper import FIGURE_S1, RateCurve, figure_s1
 from ..rates import DeviationExperiment
 from ..theorems import HEADERS, Finding, SharpnessGrowth, claims, measure_growth, try_claims
-from .files import require_writable, write_whole
 from .options import RunOptions, ensemble_options
 
 

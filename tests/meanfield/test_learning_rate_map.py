@@ -17,8 +17,8 @@ from tolerances import ROUNDING
 
 import meanfield as mf
 
-MODULE = sys.modules["meanfield.learning_rate_map"]
-"""The module; in the package its name is that of the function."""
+MODULE = sys.modules["meanfield.sweep.cells"]
+"""Where cells are computed."""
 
 WIDTHS = [30, 200]
 WEIGHTS = [0.5, 2.0]

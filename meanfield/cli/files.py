@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from meanfield.errors import ParameterError
-
 from ..aside import aside
+from ..errors import ParameterError
 
 
 def require_writable(path: Path) -> None:

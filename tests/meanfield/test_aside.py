@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from montecarlo.aside import aside
+from meanfield.aside import aside
 
 
 def test_what_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_what_fails_leaves_the_old_file(tmp_path: Path) -> None:
 def test_text_is_utf_8_whatever_the_system_prefers(tmp_path: Path) -> None:
     code = """
 import warnings, pathlib
-from montecarlo.cli.files import write_whole
+from meanfield.cli.files import write_whole
 warnings.simplefilter("error", EncodingWarning)
 write_whole(pathlib.Path("a.csv"), "σ ± 1\\n")
 """
