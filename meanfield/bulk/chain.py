@@ -40,6 +40,8 @@ class WishartLayer:
     """w_l, of Q^l in Theta."""
     part: float
     """What the layer has of the bulk of Theta."""
+    alike: float
+    """Correlation of the gradients of two samples above the layer; of no use for the inputs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def chain_of(
     for l, width in enumerate(widths):
         below = own[l - 1] if l else 1.0
         linear = responses[l - 1].of_pairs.forward / below if l else 0.0
-        layers.append(WishartLayer(width, linear, own[l], below, float(weight[l]), float(part[l])))
+        correlation = float(alike[l - 1]) if l else 0.0
+        layers.append(WishartLayer(width, linear, own[l], below, float(weight[l]), float(part[l]), correlation))
     bulk = float(part.sum())
     shared, separate = network.covariance[1, 1] / bulk**2, network.separate / bulk**2
     return Chain(samples, tuple(layers), float(shared), float(separate), float(gaussian.covariance[1, 1] / bulk**2))

@@ -14,8 +14,8 @@ from .chain import Chain, WishartLayer
 class Surrogate:
     """Draws of the dual Fisher information of several outputs, without what all samples share.
 
-    Theta = sum_l Xi^{l+1} x (w_l Q^l + (part_l - w_l d_l) 1) + bulk (exp(Z) - 1), with Q^l Wishart of mean
-    linear Q^{l-1} + rest, and Xi^l, the overlaps of the gradients of the outputs, Wishart of mean Xi^{l+1}, Xi^L = 1.
+    Theta = sum_l (Xi^{l+1}_st x w_l (Q^l - d_l) + Xi^{l+1}_t x part_l) + bulk (exp(Z) - 1), with the Wishart matrices
+    Q^l of ``chain`` and Xi the overlaps of the gradients of the outputs, of one sample and of two; Xi^L = 1.
     Z has one C x C matrix for each sample, in the basis of samples. The noises of the layers multiply, hence exp.
     """
 
@@ -30,19 +30,32 @@ class Surrogate:
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Return F* on the contrasts, shape (C (T-1), C (T-1)), and d^-1 Q^{L-1}, what the outputs are drawn with."""
         layers, freedom = self.chain.layers, self.chain.samples - 1
-        overlap = np.eye(self.outputs)
-        overlaps = [overlap]
-        for layer in layers[:0:-1]:
-            overlap = wishart(overlap, layer.width, rng)
-            overlaps.append(overlap)
+        overlaps = self._overlaps(rng)
         total = np.zeros((self.outputs * freedom, self.outputs * freedom))
         q: Array = np.zeros((freedom, freedom))
-        for layer, overlap in zip(layers, reversed(overlaps), strict=True):
+        for layer, (same, cross) in zip(layers, overlaps, strict=True):
             q = wishart(self._mean(layer, q), layer.width, rng)
             deviation = layer.weight * (q - layer.own * np.eye(freedom))
-            total += np.kron(overlap, self._reduce(deviation) + layer.part * np.eye(freedom))
+            total += np.kron(cross, self._reduce(deviation)) + np.kron(layer.part * same, np.eye(freedom))
         total += self.chain.bulk * self._of_samples(rng)
         return total / self.chain.samples, q / layers[-1].own
+
+    def _overlaps(self, rng: np.random.Generator) -> list[tuple[Array, Array]]:
+        """Return the overlaps of the gradients of the outputs above the layers 0 .. L-1.
+
+        First, mean over samples, those of a sample with itself, then those of two samples. With one Wishart matrix W of
+        mean 1 a layer makes of them root (1 + c (W - 1)) root' and root W root', c the correlation of two samples.
+        """
+        identity = np.eye(self.outputs)
+        overlaps = [(identity, identity)]
+        for layer in self.chain.layers[:0:-1]:
+            noise = wishart(identity, layer.width, rng) - identity
+            roots = [linalg.cholesky(one, lower=True) for one in overlaps[-1]]
+            same, cross = (
+                root @ (identity + c * noise) @ root.T for root, c in zip(roots, (layer.alike, 1.0), strict=True)
+            )
+            overlaps.append((same, cross))
+        return overlaps[::-1]
 
     def _mean(self, layer: WishartLayer, q: Array) -> Array:
         """Return the mean of Q given that of the layer below: linear in the covariance of n, which is not in q.

@@ -88,6 +88,21 @@ def test_lengths_of_samples_scatter_as_in_networks(phi: mf.Activation) -> None:
     assert abs(np.mean(found) - expected.gaussian) > SIGMAS * error
 
 
+def test_the_scale_of_networks_scatters_as_that_of_surrogates() -> None:
+    """Far from 2/M in each layer, what gradients that samples share would have."""
+    samples, width, members = 16, 100, 400
+    network = mf.Network.uniform(mf.relu, depth=5, weight_variance=2.0).normalized(hidden="batch", output="mean")
+    found = []
+    for seed in range(members):
+        rng = np.random.default_rng(seed)
+        finite = mc.sample_network(network, width=width, rng=rng)
+        sweep = mc.propagate(finite, mc.sample_inputs(network, width=width, samples=samples, rng=rng))
+        found.append(float(np.trace(mc.dual_gram(sweep))))
+    bulk = mf.bulk_spectrum(network, width=width, samples=samples, draws=1000)
+    measured, expected = float(np.std(found) / np.mean(found)), float(bulk.drawn.controls[:, 0].std())
+    assert abs(measured / expected - 1) < SIGMAS * math.sqrt(1 / (2 * members) + 1 / 2000)
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("phi", [mf.relu, mf.sigmoid], ids=repr)
 def test_surrogates_have_the_mean_and_scatter_that_they_are_made_for(phi: mf.Activation, outputs: int) -> None:
