@@ -26,7 +26,13 @@ from .activations import (
     tanh,
 )
 from .batch_norm import batch_norm_parameters
-from .batch_norm_gradients import BatchNormBackward, batch_norm_backward, crossover_depth
+from .batch_norm_gradients import (
+    BatchNormBackward,
+    EigenvaluesByDepth,
+    batch_norm_backward,
+    crossover_depth,
+    eigenvalues_by_depth,
+)
 from .bulk import BatchNormResponse, BulkSpectrum, batch_norm_response, bulk_spectrum
 from .check import check_activation
 from .eigenvalues import (
@@ -113,6 +119,7 @@ __all__ = [
     "EdgeOfChaos",
     "Eigenspace",
     "EigenvalueStatistics",
+    "EigenvaluesByDepth",
     "Estimate",
     "Exact",
     "Exchangeable",
@@ -176,6 +183,7 @@ __all__ = [
     "edge_of_chaos",
     "eigenspace",
     "eigenvalue_statistics",
+    "eigenvalues_by_depth",
     "elu",
     "erf",
     "expected_readout_scales",

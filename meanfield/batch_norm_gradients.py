@@ -187,17 +187,87 @@ def _thetas(
         yield theta
 
 
-def crossover_depth(network: Network, *, samples: int, deepest: int = 1000) -> int | None:
-    """Return the least depth at which the largest eigenvalue is that of the contrasts between samples.
+@dataclass(frozen=True, eq=False)
+class EigenvaluesByDepth:
+    """The two leading eigenvalues of F* for networks of depth L = 2, 3, ..; see :func:`eigenvalues_by_depth`."""
+
+    samples: int
+    """T."""
+    depth: NDArray[np.int64]
+    """L, shape (depths,)."""
+    shared: NDArray[np.float64]
+    """lambda_one/M, of what all samples share, likewise."""
+    contrasts: NDArray[np.float64]
+    """lambda_bulk/M, of the contrasts between samples, likewise."""
+
+    @property
+    def crossover(self) -> int | None:
+        """The least depth at which the contrasts have the larger one; None if it is beyond the last."""
+        above = np.flatnonzero(self.contrasts > self.shared)
+        return int(self.depth[above[0]]) if above.size else None
+
+
+def eigenvalues_by_depth(network: Network, *, samples: int, deepest: int) -> EigenvaluesByDepth:
+    """Return lambda_one and lambda_bulk, over M, for the depths L = 2 .. deepest.
 
     Of the C T leading eigenvalues of F* one for each output belongs to what all samples share, lambda_one, and T - 1 to
-    their contrasts, lambda_bulk, which grows as chi^L. From this depth on lambda_bulk is the larger one, and
-    subtracting the mean over the samples in the last layer, the cure of the paper, removes little.
+    their contrasts, lambda_bulk. The second grows as chi^L.
 
     Parameters
     ----------
     network : Network
-        Uniform, as from ``Network.uniform``: its first hidden layer is repeated.
+        Uniform, as from ``Network.uniform``, with batch normalisation in all hidden layers: its first one is repeated.
+    samples : int
+        T >= 4, or >= 2 with epsilon > 0.
+    deepest : int
+        The last L.
+
+    Raises
+    ------
+    AssumptionError, ParameterError, QuadratureError
+        As for :func:`batch_norm_backward`.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0, hidden_normalization="batch")
+    >>> curve = mf.eigenvalues_by_depth(network, samples=8, deepest=4)
+    >>> curve.depth, curve.shared.round(3), curve.contrasts.round(3)
+    (array([2, 3, 4]), array([0.185, 0.209, 0.252]), array([0.131, 0.281, 0.549]))
+    """
+    require_instance("network", network, Network)
+    samples = require_integer("samples", samples, at_least=2)
+    deepest = require_integer("deepest", deepest, at_least=2, at_most=10**5)
+    deep = replace(
+        network,
+        activations=(network.activations[0],) * (deepest - 1),
+        width_ratios=(network.width_ratios[0], *[network.width_ratios[1]] * (deepest - 1)),
+        weight_variance=(network.weight_variance[0],) * deepest,
+        bias_variance=(network.bias_variance[0],) * deepest,
+    )
+    if deep.batch_norm is not None and deep.batch_norm.layers is not None:
+        raise AssumptionError("networks of every depth are defined where the hidden layers are all normalised")
+    order = propagate(deep, samples=samples)
+    layers = _averages(deep, order, samples)
+    found = []
+    for theta in _thetas(deep, order, layers, units=deep.width_ratios, biases=False):
+        if not math.isfinite(theta.same):
+            break
+        block = Exchangeable(theta.same / samples, theta.cross / samples, samples)
+        found.append((block.uniform, block.contrast))
+    shared, contrasts = np.array(found).T
+    return EigenvaluesByDepth(samples, np.arange(2, 2 + shared.size), shared, contrasts)
+
+
+def crossover_depth(network: Network, *, samples: int, deepest: int = 1000) -> int | None:
+    """Return the least depth at which the largest eigenvalue is that of the contrasts between samples.
+
+    From this depth on subtracting the mean over the samples in the last layer, the cure of the paper, removes little.
+
+    Parameters
+    ----------
+    network : Network
+        As for :func:`eigenvalues_by_depth`.
     samples : int
         T >= 4.
     deepest : int
@@ -220,24 +290,4 @@ def crossover_depth(network: Network, *, samples: int, deepest: int = 1000) -> i
     >>> [mf.crossover_depth(network, samples=samples) for samples in (8, 32, 128)]
     [3, 6, 10]
     """
-    require_instance("network", network, Network)
-    samples = require_integer("samples", samples, at_least=2)
-    deepest = require_integer("deepest", deepest, at_least=2, at_most=10**5)
-    deep = replace(
-        network,
-        activations=(network.activations[0],) * (deepest - 1),
-        width_ratios=(network.width_ratios[0], *[network.width_ratios[1]] * (deepest - 1)),
-        weight_variance=(network.weight_variance[0],) * deepest,
-        bias_variance=(network.bias_variance[0],) * deepest,
-    )
-    if deep.batch_norm is not None and deep.batch_norm.layers is not None:
-        raise AssumptionError("the depth of crossover is defined for networks whose hidden layers are all normalised")
-    order = propagate(deep, samples=samples)
-    layers = _averages(deep, order, samples)
-    for layer, theta in enumerate(_thetas(deep, order, layers, units=deep.width_ratios, biases=False), start=1):
-        if not math.isfinite(theta.same):
-            break
-        block = Exchangeable(*theta, samples)
-        if block.contrast > block.uniform:
-            return layer + 1
-    return None
+    return eigenvalues_by_depth(network, samples=samples, deepest=deepest).crossover

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from .aside import aside
+from .batch_norm_gradients import EigenvaluesByDepth
 from .gaussian import Array
 from .maps import MapPanel, MapQuantity, SweepMap
 from .phase import EdgeOfChaos
@@ -50,6 +53,9 @@ _SYMBOLS = {
 
 _RED, _GREY, _BLACK = "#D55E00", "#B0B0B0", "#000000"
 """Red of Okabe and Ito, legible on the colour map; grey, which it does not have, for what is not known."""
+
+_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Of Okabe and Ito: told apart also by the colour-blind."""
 
 _OUTLINE = [withStroke(linewidth=3.5, foreground="white")]
 """Of a line that is to be seen on any colour."""
@@ -119,6 +125,26 @@ def plot_map(record: SweepMap) -> Figure:
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
     figure.suptitle(_described(record), fontsize="small")
+    return figure
+
+
+def plot_crossover(activation: str, curves: Sequence[EigenvaluesByDepth]) -> Figure:
+    """Draw the two leading eigenvalues behind hidden batch normalisation against the depth, and where they cross."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    for curve, colour in zip(curves, cycle(_SERIES), strict=False):
+        axes.plot(curve.depth, curve.shared, color=colour, label=f"$T = {curve.samples}$")
+        axes.plot(curve.depth, curve.contrasts, color=colour, linestyle="--")
+        if curve.crossover is not None:
+            at = curve.crossover - int(curve.depth[0])
+            axes.plot(curve.crossover, curve.contrasts[at], "o", color=colour, markersize=7)
+    for style, label in (("-", r"$\lambda_{one}$: what all samples share"), ("--", r"$\lambda_{bulk}$: contrasts")):
+        axes.plot([], [], color=_GREY, linestyle=style, label=label)
+    axes.plot([], [], "o", color=_GREY, label="from here on contrasts are on top")
+    axes.set(xlabel=_AXES["depth"], ylabel=r"eigenvalue of the FIM over the width, $\lambda/M$", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize="small")
+    axes.set_title(f"{activation}, batch normalisation in all hidden layers, infinite width", fontsize="small")
     return figure
 
 

@@ -122,7 +122,7 @@ LAYERS = [
     {"meanfield.cli.terminal", "meanfield.cli.completion"},
     {"meanfield.cli.files", "meanfield.cli.options", "meanfield.cli.run", "meanfield.cli.values"},
     {"meanfield.cli.activations", "meanfield.cli.analyse", "meanfield.cli.learning_rates", "meanfield.cli.map"},
-    {"meanfield.cli.phase"},
+    {"meanfield.cli.phase", "meanfield.cli.crossover"},
     {"meanfield.cli.commands"},
     {"meanfield.cli"},
     {"meanfield.__main__"},

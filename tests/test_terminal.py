@@ -83,6 +83,22 @@ def test_where_deep_networks_go(run: Command) -> None:
     assert "grows without end" in err
 
 
+def test_where_mean_subtraction_stops_helping(run: Command, tmp_path: Path) -> None:
+    image = tmp_path / "crossover.svg"
+    code, out, err = run("meanfield", "crossover", "--samples", "8,32", "--deepest", "8", "--output", str(image))
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[1:3]] == [["8", "3"], ["32", "6"]]
+    assert "wrote" in err
+    assert "<svg" in image.read_text()
+    curve = json.loads(image.with_suffix(".json").read_text())["curves"][0]
+    network = mf.Network.uniform(mf.relu, depth=4, weight_variance=2.0, hidden_normalization="batch")
+    theta = mf.batch_norm_backward(network, samples=8).theta
+    assert curve["contrasts"][2] == pytest.approx(theta.contrast / 8)
+    assert curve["shared"][2] == pytest.approx(theta.uniform / 8)
+    assert run("meanfield", "crossover", "--samples", "8,x")[0] == 2
+    assert "E 1/sigma^2" in run("meanfield", "crossover", "--samples", "3", "--output", str(image))[2]
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_the_program(run: Command, program: str, shell: str) -> None:

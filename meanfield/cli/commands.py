@@ -8,6 +8,7 @@ from .._version import __version__
 from .activations import activations_command
 from .analyse import analyse_command
 from .completion import completion_command
+from .crossover import crossover_command
 from .learning_rates import learning_rates_command
 from .map import map_command
 from .phase import phase_command
@@ -39,6 +40,7 @@ meanfield.add_command(analyse_command)
 meanfield.add_command(learning_rates_command)
 meanfield.add_command(phase_command)
 meanfield.add_command(map_command)
+meanfield.add_command(crossover_command)
 meanfield.add_command(activations_command)
 meanfield.add_command(completion_command("meanfield"))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
+
+import click
 
 from ..aside import aside
 from ..errors import ParameterError
@@ -22,3 +25,15 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file, or nothing."""
     with aside(path) as new:
         new.write_text(text, encoding="utf-8", newline="\n")
+
+
+def drawing() -> ModuleType:
+    """Return the module that draws, or say what it needs."""
+    try:
+        from .. import figures  # matplotlib is optional, and slow to import
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        message = "figures need the extra 'plot' (in a clone of the project: pip install '.[plot]')"
+        raise click.ClickException(message) from error
+    return figures

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ from ..errors import ParameterError
 from ..maps import AXES, MapQuantity, SweepMap, sweep_map
 from ..network import Network
 from ..records import table
-from .files import require_writable, write_whole
+from .files import drawing, require_writable, write_whole
 from .options import shape_options, theorem_options
 from .values import numbers_of, read_normalizations
 
@@ -109,7 +108,7 @@ def map_command(network: Network, x: Axis, y: Axis, output: Path, as_json: bool,
     files = output, output.with_suffix(".json"), output.with_suffix(".csv")
     for path in files:
         require_writable(path)
-    figures = _drawing()  # or else the work is in vain
+    figures = drawing()  # or else the work is in vain
     found = sweep_map(network, x=x, y=y, **options)
     data = json.dumps({"version": __version__, "quantity": found.quantity, "x": found.x, "y": found.y} | _data(found))
     click.echo(data if as_json else _text(found))
@@ -147,14 +146,3 @@ def _text(found: SweepMap) -> str:
         span = f"{known.min():.4g} to {known.max():.4g}" if known.size else "not known"
         rows.append((f"{panel.hidden}/{panel.output}", span, f"{known.size} of {panel.values.size}", panel.theorem))
     return table(rows, ("hidden/output", str(found.quantity), "cells", "theorem"))
-
-
-def _drawing() -> ModuleType:
-    try:
-        from .. import figures  # matplotlib is optional, and slow to import
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        message = "figures need the extra 'plot' (in a clone of the project: pip install '.[plot]')"
-        raise click.ClickException(message) from error
-    return figures
