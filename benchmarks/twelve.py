@@ -31,11 +31,10 @@ def theory(network: mf.Network, width: int, samples: int) -> tuple[float, str]:
             return mf.eigenvalue_statistics(network, width=width, samples=samples).largest.lower, "lower bound"
         return law.median, "secular law"
     if network.hidden_normalization == "batch":
-        statistics = mf.eigenvalue_statistics(network, width=width, samples=samples)
-        assert statistics.prediction is not None
-        if statistics.prediction == statistics.largest.lower:
-            return statistics.prediction, "Theta"
-        return statistics.prediction, "end of the bulk"
+        statistics = mf.eigenvalue_statistics(network, width=width, samples=samples, sharp=False)
+        if statistics.theorem.endswith("lambda_one"):
+            return statistics.largest.lower, "Theta"
+        return mf.bulk_spectrum(network, width=width, samples=samples).largest, "end of the bulk"
     if network.output_normalization == "none":
         if network.hidden_normalization == "layer":
             statistics = mf.eigenvalue_statistics(network, width=width, samples=samples)

@@ -127,3 +127,17 @@ def test_layer_norm_network_by_network() -> None:
     rows = [line.split() for line in printed.splitlines() if line.startswith("tanh")]
     assert len(rows) == 2 + 2 + 3  # hidden none and layer twice, and three normalisations of the outputs
     assert all(0.2 < float(row[-8]) < 5 for row in rows[:2])
+
+
+def test_theta_behind_hidden_batch_normalisation() -> None:
+    printed = run("hidden_batch_norm.py", "--width", "60", "--members", "5", "--depths", "3", "--deep", "5", "40", "8")
+    rows = [line.split() for line in printed.splitlines() if line.startswith("relu")]
+    assert 0.7 < float(rows[0][4]) < 1.4
+    assert 0.8 < float(rows[-1][-1]) < 1.2
+
+
+def test_the_twelve_combinations() -> None:
+    options = ("--widths", "32", "64", "--ratio", "4", "--members", "4", "--workers", "1", "--activations", "relu")
+    printed = run("twelve.py", *options)
+    rows = [line for line in printed.splitlines() if line.startswith("relu")]
+    assert len(rows) == 12
