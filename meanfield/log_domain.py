@@ -292,7 +292,7 @@ def _gap_by_price(slope: ScalarFunction, a: float, e: float, square: float) -> f
     if e < _NARROW:  # the angle is y times that of e
         powers = _powers_of_angle(slope, a, square)
         below = sum(2 / (n + 2) * coefficient * _angle(e) ** n for n, coefficient in enumerate(powers, start=1))
-        return a * e * (square - below)
+        return float(a * e * (square - below))
     x, weights = np.polynomial.legendre.leggauss(16)
     y = (x + 1) / 2
     return float(a * e * (weights * y) @ np.asarray(overlap(slope, a, a * (1 - e * y * y))))

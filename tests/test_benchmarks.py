@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tolerances import GRAM, SINGLE
+from tolerances import GRAM, SINGLE, SWEEP
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -116,3 +116,10 @@ def test_layer_norm_network_by_network() -> None:
     rows = [line.split() for line in printed.splitlines() if line.startswith("tanh")]
     assert len(rows) == 2 + 2 + 3  # hidden none and layer twice, and three normalisations of the outputs
     assert all(0.2 < float(row[-8]) < 5 for row in rows[:2])
+
+
+def test_maps() -> None:
+    rows = run("map.py", "--tiny", "--threads", "1").splitlines()[1:]
+    assert [row.split()[:2] for row in rows[:2]] == [["tanh", "none"], ["tanh", "mean"]]
+    assert len(rows) == 8
+    assert all(float(row.split()[-2]) < SWEEP for row in rows)

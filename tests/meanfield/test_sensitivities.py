@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_derivatives_are_differences(phi: mf.Activation, hidden: str, output: st
         for l, value in enumerate(values):
 
             def at(x: float, name: str = name, values: tuple[float, ...] = values, l: int = l) -> Array:
-                changed = {name: (*values[:l], x, *values[l + 1 :])}
+                changed: dict[str, Any] = {name: (*values[:l], x, *values[l + 1 :])}
                 return quantities(dataclasses.replace(network, **changed), leading_order=leading_order)
 
             wanted = derivative(at, value)
@@ -77,10 +78,10 @@ def test_totals_are_derivatives_by_a_shared_variance() -> None:
 
 
 def test_homogeneous_networks_obey_euler() -> None:
-    """Without biases kappa of relu is proportional to sigma_w^2 of every layer but the first of none."""
+    """Without biases every term of the kappas of relu has L - 1 factors sigma_w^2."""
     network = mf.Network.uniform(mf.relu, depth=5, weight_variance=2.0)
     found = mf.sensitivities(network, width=100, samples=50, leading_order=True)
-    degree = 4  # L - 1 factors sigma_w^2 in every term
+    degree = 4
     for name in ("kappa_1", "kappa_2", "mean", "lambda_max"):
         value = {
             "kappa_1": found.kappa.same,
