@@ -73,7 +73,7 @@ class SweepMap:
     """Along the first."""
     panels: tuple[MapPanel, ...]
     sweep: Sweep
-    """With all other quantities; its first dimension is ``normalization``."""
+    """With all other quantities; one dimension is ``normalization``."""
 
     def places(self, name: str) -> Array:
         """Return the values of one of the two parameters."""
@@ -168,7 +168,9 @@ def _panels(found: Sweep, quantity: MapQuantity, x: str, y: str) -> Iterator[Map
     variances = (x, y) in (_VARIANCES, _VARIANCES[::-1])
     for i in range(len(hidden)):
         values, bound = _values(found, quantity, i)
-        theorems = _named_once(sorted({str(name) for name in found.theorem[i].flat if name}))
+        theorems = _named_once(
+            sorted({str(name) for name in np.take(found.theorem, i, found.dims.index("normalization")).flat if name})
+        )
         no_edge = not variances or hidden[i] is not HiddenNormalization.NONE
         yield MapPanel(
             hidden=hidden[i],
@@ -192,13 +194,16 @@ def _named_once(theorems: list[str]) -> str:
 
 def _values(found: Sweep, quantity: MapQuantity, i: int) -> tuple[Array, bool]:
     """Return the quantity for one normalisation, and whether lambda_max is bounded only."""
+    axis = found.dims.index("normalization")
+    mean, kappa_1, kappa_2, lower, prediction = (
+        np.take(array, i, axis) for array in (found.mean, found.kappa_1, found.kappa_2, found.lower, found.prediction)
+    )
     if quantity is MapQuantity.M_LAMBDA:
-        return found.mean[i], False
+        return mean, False
     if quantity is MapQuantity.KAPPA_RATIO:
-        kappa_1 = found.kappa_1[i]
-        return np.divide(found.kappa_2[i], kappa_1, out=np.full(kappa_1.shape, np.nan), where=kappa_1 > 0), False
-    largest = np.where(np.isnan(found.prediction[i]), found.lower[i], found.prediction[i])
-    bound = bool((np.isnan(found.prediction[i]) & ~np.isnan(largest)).any())
+        return np.divide(kappa_2, kappa_1, out=np.full(kappa_1.shape, np.nan), where=kappa_1 > 0), False
+    largest = np.where(np.isnan(prediction), lower, prediction)
+    bound = bool((np.isnan(prediction) & ~np.isnan(largest)).any())
     if quantity is MapQuantity.LAMBDA_MAX:
         return largest, bound
     return np.divide(2, largest, out=np.full(largest.shape, np.nan), where=largest > 0), bound

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tolerances import GRAM, SINGLE
+from tolerances import GRAM, SINGLE, SWEEP
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -141,3 +141,10 @@ def test_the_twelve_combinations() -> None:
     printed = run("twelve.py", *options)
     rows = [line for line in printed.splitlines() if line.startswith("relu")]
     assert len(rows) == 12
+
+
+def test_maps() -> None:
+    rows = run("map.py", "--tiny", "--threads", "1").splitlines()[1:]
+    assert [row.split()[:2] for row in rows[:2]] == [["tanh", "none"], ["tanh", "mean"]]
+    assert len(rows) == 8
+    assert all(float(row.split()[-2]) < SWEEP for row in rows)

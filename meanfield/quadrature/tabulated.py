@@ -138,18 +138,23 @@ def _filled(f: ScalarFunction, largest: float, step: float, angles: int, sd: Arr
     from scipy import ndimage
 
     correlation = np.sin(((np.arange(angles) + 0.5) / angles - 0.5) * math.pi)
-    vanishes, odd = float(f(0.0)) == 0, f.parity is Parity.ODD
-    values = np.empty((sd.size, angles))
+    if f.parity is not None:  # what is left of the overlap is even in c
+        correlation = correlation[angles // 2 :]
+    first, stride = (0, 1) if f.parity is None else (int(f.parity is Parity.ODD), 2)
+    values = np.empty((sd.size, correlation.size))
     most = min(_terms(f, 1.1 * largest), _MOST)  # in the margin beyond, digits do not matter
     counts = np.array([min(_terms(f, scale), most) for scale in sd.tolist()])
     for count in sorted(set(counts.tolist())):  # of a small s the terms far out are nothing but rounding
         some = counts == count
         series = HermiteSeries()._coefficients(f, sd[some], count)
-        powers = correlation ** np.maximum(np.arange(count + 1) - odd, 0)[:, None]
-        terms = series.coefficients**2
+        terms = series.coefficients[:, first::stride] ** 2
         rest = np.maximum(series.square - terms.sum(axis=1), 0.0)  # which belongs to still higher powers
-        values[some] = np.column_stack([terms, rest]) @ powers
-    if vanishes:
+        powers = np.empty((terms.shape[1] + 1, correlation.size))
+        powers[0], powers[1:] = 1.0, correlation**stride
+        values[some] = np.column_stack([terms, rest]) @ np.cumprod(powers, axis=0, out=powers)
+    if f.parity is not None:
+        values = np.concatenate([values[:, ::-1], values], axis=1)
+    if float(f(0.0)) == 0:
         values /= (sd * sd)[:, None]
     return Tabulated(f, largest, math.inf, step, ndimage.spline_filter(values, order=5, mode="reflect"))
 

@@ -32,6 +32,9 @@ from .theorems import grid_statistics
 _MANY = 256
 """From so many pairs of variances on, all layers are computed for all of them together."""
 
+_ALONE = 8
+"""So few networks are computed one by one where one of them is out of range."""
+
 _BLOCK = 8192
 """Networks that are propagated together: their arrays stay in cache."""
 
@@ -178,6 +181,12 @@ class _Block:
     together: bool
     """Whether all pairs are propagated at once."""
 
+    def halves(self) -> Iterator[_Block]:
+        """Yield the cells of the first and of the second half of the pairs of variances."""
+        middle = self.first.size // 2
+        for some, start, stop in ((self.column < middle, 0, middle), (self.column >= middle, middle, None)):
+            yield _Block(self.cells[some], self.column[some] - start, self.first[start:stop], self.together)
+
 
 class _Work:
     """A sweep while it is computed: arrays of one dimension, over all cells."""
@@ -216,8 +225,11 @@ class _Work:
         if block.together:
             try:
                 grid = self._propagated(block)
-            except REFUSALS:  # some network is out of range: which one, and why, is found one by one
-                pass
+            except REFUSALS:  # some network is out of range, and alone if the block is split often enough
+                if block.first.size > _ALONE:
+                    for half in block.halves():
+                        self.fill(half)
+                    return
             else:
                 for some in _groups(self.sizes[block.cells]):
                     self._fill_together(grid, block.cells[some], block.column[some])

@@ -78,10 +78,10 @@ def test_totals_are_derivatives_by_a_shared_variance() -> None:
 
 
 def test_homogeneous_networks_obey_euler() -> None:
-    """Without biases kappa of relu is proportional to sigma_w^2 of every layer but the first of none."""
+    """Without biases every term of the kappas of relu has L - 1 factors sigma_w^2."""
     network = mf.Network.uniform(mf.relu, depth=5, weight_variance=2.0)
     found = mf.sensitivities(network, width=100, samples=50, leading_order=True)
-    degree = 4  # L - 1 factors sigma_w^2 in every term
+    degree = 4
     for name in ("kappa_1", "kappa_2", "mean", "lambda_max"):
         value = {
             "kappa_1": found.kappa.same,
