@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_code_of_the_readme_prints_what_it_says() -> None:
     blocks = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == README.count("```python") == 8
+    assert len(blocks) == README.count("```python") == 9
     names: dict[str, object] = {}
     for code, expected in blocks:
         printed = io.StringIO()
