@@ -100,7 +100,7 @@ def draw_edge(axes: Axes, edge: EdgeOfChaos, *, weights_along_x: bool) -> Axes:
 def plot_map(record: SweepMap) -> Figure:
     """Draw a map: one panel for each normalisation, with one scale of colours for all."""
     panels = record.panels
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(1.6 + 3.1 * columns, 1.3 + 2.9 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
