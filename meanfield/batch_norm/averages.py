@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -89,10 +89,11 @@ def batch_norm_averages(phi: Activation, *, samples: float, epsilon: float, vari
             inverse = math.inf if samples <= 3 else samples / ((samples - 3) * variance)
         return BatchNormAverages(at.activity, at.p, at.r, inverse)
     known: dict[float, Array] = {}
+    at_one = _given(phi, samples, 1.0) if _is_homogeneous(phi) else None
     step = _STEP / math.sqrt(max((samples - 1) / 2, 1.0))
     before = None
     for _ in range(_HALVINGS):
-        total = np.sum(list(_weighted(phi, samples, epsilon, variance, step, known)), axis=0)
+        total = np.sum(list(_weighted(phi, at_one, samples, epsilon, variance, step, known)), axis=0)
         if before is not None and np.all(np.abs(total - before) <= _TOLERANCE * np.abs(total).max()):
             same, cross, inverse, p, r = total.tolist()
             return BatchNormAverages(Pair(same, cross), p / inverse, r / inverse, inverse)
@@ -103,7 +104,13 @@ def batch_norm_averages(phi: Activation, *, samples: float, epsilon: float, vari
 
 
 def _weighted(
-    phi: Activation, samples: float, epsilon: float, variance: float, step: float, known: dict[float, Array]
+    phi: Activation,
+    at_one: _Given | None,
+    samples: float,
+    epsilon: float,
+    variance: float,
+    step: float,
+    known: dict[float, Array],
 ) -> Iterator[Array]:
     """Yield (qhat_t, qhat_st, w, w p, w r) times the weights of the trapezoidal rule in y = log chi^2."""
     half = (samples - 1) / 2
@@ -111,7 +118,8 @@ def _weighted(
         if y not in known:
             sigma2 = variance * math.exp(y) / samples
             weight = 1 / (sigma2 + epsilon)
-            at = _given(phi, samples, math.sqrt(sigma2 * weight))
+            rho = math.sqrt(sigma2 * weight)
+            at = _given(phi, samples, rho) if at_one is None else at_one.stretched(rho)
             values = np.array([*at.activity, weight, weight * at.p, weight * at.r])
             known[y] = values * math.exp(_log_density(half, y))
         yield step * known[y]
@@ -133,9 +141,37 @@ def _log_density(half: float, y: float) -> float:
 class _Given:
     """The averages over n at one rho."""
 
+    samples: float
+    rho: float
     activity: Pair[float]
-    p: float
-    r: float
+    slopes: Pair[float]
+    """E phi'_t^2 and E phi'_s phi'_t."""
+    moments: Pair[float]
+    """E n_t^2 phi'_t^2 and E n_s phi'_s n_t phi'_t."""
+
+    @property
+    def c(self) -> float:
+        return 2 * self.rho**2 - self.rho**4
+
+    @property
+    def p(self) -> float:
+        return self.slopes.same - (self.slopes.same + self.c * self.moments.same) / self.samples
+
+    @property
+    def r(self) -> float:
+        return -(self.slopes.cross + self.c * self.moments.cross) / self.samples
+
+    def stretched(self, rho: float) -> _Given:
+        """Return the averages at another rho than 1 of an activation with phi(rho n) = rho phi(n)."""
+        return replace(self, rho=rho, activity=Pair(*(rho**2 * qhat for qhat in self.activity)))
+
+
+def _is_homogeneous(phi: Activation) -> bool:
+    """Whether phi(rho u) = rho phi(u) for rho > 0: two straight lines that meet in 0."""
+    ends = np.array([1.0, -1.0])
+    places = np.outer([2.0**-20, 0.3, 1.0, 2.7, 2.0**20], ends)
+    exact = set(phi.value.breaks) <= {0.0} and float(phi(0.0)) == 0
+    return exact and bool(np.allclose(phi(places), np.abs(places) * phi(ends), rtol=1e-14, atol=0))
 
 
 def _given(phi: Activation, samples: float, rho: float) -> _Given:
@@ -143,18 +179,20 @@ def _given(phi: Activation, samples: float, rho: float) -> _Given:
     seen = affine(phi, scale=rho)
     slope, moment = seen.slope, _times_argument(seen.slope)  # rho phi'(rho n), and n times it
     if freedom == math.inf:
+        none = Pair(0.0, 0.0)  # they count by 1/T
         mean = float(SPHERE.mean(seen, dimension=freedom).value)
         square = float(SPHERE.second_moment(seen, dimension=freedom).value)
-        return _Given(Pair(square, mean**2), float(SPHERE.second_moment(slope, dimension=freedom).value) / rho**2, 0.0)
-    squares = [float(SPHERE.second_moment(f, dimension=freedom).value) for f in (seen.value, slope, moment)]
-    cosine = -1 / freedom
-    products = [float(SPHERE.overlap(f, dimension=freedom, cosine=cosine).value) for f in (seen.value, slope, moment)]
-    c = 2 * rho**2 - rho**4
-    return _Given(
-        activity=Pair(squares[0], products[0]),
-        p=((1 - 1 / samples) * squares[1] - c / samples * squares[2]) / rho**2,
-        r=-(products[1] + c * products[2]) / samples / rho**2,
-    )
+        slopes = Pair(float(SPHERE.second_moment(slope, dimension=freedom).value) / rho**2, 0.0)
+        return _Given(samples, rho, Pair(square, mean**2), slopes, none)
+    pairs = [
+        Pair(
+            float(SPHERE.second_moment(f, dimension=freedom).value),
+            float(SPHERE.overlap(f, dimension=freedom, cosine=-1 / freedom).value),
+        )
+        for f in (seen.value, slope, moment)
+    ]
+    slopes, moments = (Pair(*(value / rho**2 for value in pair)) for pair in pairs[1:])
+    return _Given(samples, rho, pairs[0], slopes, moments)
 
 
 def _times_argument(f: ScalarFunction) -> ScalarFunction:

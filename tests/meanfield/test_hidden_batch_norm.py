@@ -175,6 +175,18 @@ def test_epsilon_against_drawn_layers(samples: int, epsilon: float) -> None:
         assert abs(values.mean() - expected) < SIGMAS * values.std() / math.sqrt(draws), name
 
 
+@pytest.mark.parametrize("samples", [4, 12])
+@pytest.mark.parametrize("phi", [mf.relu, mf.leaky_relu(0.2), mf.identity], ids=str)
+def test_epsilon_by_another_route(phi: mf.Activation, samples: int) -> None:
+    """The Laplace transform of real inputs, where these are orthogonal."""
+    softened = network(phi).normalized(hidden=mf.BatchNorm(epsilon=0.1))
+    theta = mf.batch_norm_backward(softened, samples=samples).theta
+    inputs = mf.InputGram(np.eye(samples), dimension=1000)
+    tangent = mf.gram(softened, inputs, width=1000, biases=False).tangent / 1000
+    assert tangent[0, 0] == pytest.approx(theta.same, rel=1e-9)
+    assert tangent[0, 1] == pytest.approx(theta.cross, rel=1e-9)
+
+
 def test_freezing_the_statistics_in_the_backward_pass_is_wrong() -> None:
     """As if batch normalisation only divided: the gradient of one sample would not reach the others."""
     samples = 128
