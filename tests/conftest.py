@@ -6,12 +6,14 @@ pytest --hypothesis-profile=thorough tests/meanfield/quadrature/test_honesty.py
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
@@ -19,8 +21,15 @@ settings.load_profile("default")
 
 
 def pytest_configure() -> None:
-    """Let the commands under test be interrupted: what a shell starts in the background inherits a SIGINT ignored."""
+    """Let the commands under test be interrupted, and let each test compute with one thread, as its commands do.
+
+    What a shell starts in the background inherits a SIGINT ignored. One worker for each processor (``-n auto``) leaves
+    no processor to a second thread: with them the tests take several times as long.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for library in ("OMP", "OPENBLAS", "MKL"):  # of processes that the tests start, and of libraries still to be loaded
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    threadpool_limits(1)  # of those that are loaded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
