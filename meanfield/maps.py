@@ -34,13 +34,8 @@ class MapQuantity(StrEnum):
 AXES = ("weight_variance", "bias_variance", "width", "samples", "depth", "outputs", "width_ratio")
 """Parameters that may be an axis."""
 
-PAIRS = tuple(
-    (hidden, output)
-    for hidden in HiddenNormalization
-    for output in OutputNormalization
-    if hidden is not HiddenNormalization.BATCH or output is OutputNormalization.NONE
-)
-"""The normalisations that some theorem covers."""
+PAIRS = tuple((hidden, output) for hidden in HiddenNormalization for output in OutputNormalization)
+"""The normalisations, all of which some theorem covers."""
 
 _VARIANCES = ("weight_variance", "bias_variance")
 

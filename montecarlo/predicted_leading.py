@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from meanfield import EigenvalueStatistics, OrderParameters, OutputNormalization, dual_block, eigenvalue_statistics
+from meanfield import (
+    AssumptionError,
+    EigenvalueStatistics,
+    OrderParameters,
+    OutputNormalization,
+    dual_block,
+    eigenvalue_statistics,
+)
 from meanfield.eigenvalues.layer_norm_secular import Secular
 from meanfield.errors import require_boolean, require_instance
 from meanfield.gaussian import Array
@@ -64,6 +71,11 @@ def predict_leading(sweep: Sweep, *, control: bool = False) -> EigenvalueStatist
     require_instance("sweep", sweep, Sweep)
     control = require_boolean("control", control)
     finite = sweep.finite_network
+    if control and finite.network.batch_norm is not None:
+        raise AssumptionError(
+            "control=True takes order parameters of the network, and behind batch normalisation in the hidden layers there "
+            "are no backward order parameters"
+        )
     # the widths of this network itself, which need not be those of its width ratios
     network = replace(finite.network, width_ratios=tuple(map(float, finite.widths[:-1])))
     output = network.output_normalization

@@ -10,7 +10,6 @@ import numpy as np
 from ..eigenvalues import EigenvalueStatistics, Regime, eigenvalue_statistics
 from ..errors import AssumptionError, ParameterError
 from ..network import Network
-from ..normalization import HiddenNormalization
 from ..order_parameters import OrderParameters, propagate
 from ..quadrature import Method
 from ..records import Pair
@@ -37,18 +36,19 @@ class Orders:
     known: dict[Hashable, OrderParameters | str] = field(default_factory=dict)
 
     def of(self, network: Network, samples: int) -> OrderParameters | str:
-        """Return those of a network; behind batch normalisation they depend on T, and not on the variances."""
-        variances = (network.weight_variance, network.bias_variance)
-        batch_norm = network.hidden_normalization is HiddenNormalization.BATCH
-        chain = (network.activations, network.hidden_normalization, network.batch_norm)
-        key = (chain, samples if batch_norm else variances)
+        """Return those of a network; with batch normalisation of all layers they depend on T, not on the variances."""
+        variances, settings = (network.weight_variance, network.bias_variance), network.batch_norm
+        # epsilon compares with the variances, and layers without normalisation know them
+        alone = settings is not None and settings.epsilon == 0 and settings.layers is None
+        chain = (network.activations, network.hidden_normalization, settings)
+        key = (chain, None if alone else variances, None if settings is None else samples)
         if key not in self.known:
             try:
                 self.known[key] = propagate(network, samples=samples, method=self.method)
             except REFUSALS as refusal:
                 self.known[key] = str(refusal)
         order = self.known[key]
-        if not batch_norm or isinstance(order, str):
+        if not alone or isinstance(order, str):
             return order
         # behind batch normalisation only q^l = s_w^2 qhat^{l-1} + s_b^2 knows the variances
         s_w, s_b = map(np.array, variances)

@@ -256,3 +256,13 @@ def test_layers_that_differ_have_no_other_depth() -> None:
     assert mf.sweep(mixed, width=100, depth=[3, 4], activation=mf.relu).shape == (2,)
     with pytest.raises(mf.ParameterError, match="width must be large enough to give each layer a unit"):
         mf.sweep(mixed, width=[100, 10], width_ratio=[1.0, 0.01])
+
+
+@pytest.mark.parametrize("settings", [mf.BatchNorm(epsilon=0.5), mf.BatchNorm(layers=[1])], ids=str)
+def test_settings_of_batch_normalisation_that_know_the_variances(settings: mf.BatchNorm) -> None:
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=1.0, hidden_normalization=settings)
+    found = mf.sweep(network, width=100, samples=10, weight_variance=[0.5, 3.0])
+    for i, variance in enumerate((0.5, 3.0)):
+        alone = mf.Network.uniform(mf.tanh, depth=3, weight_variance=variance, hidden_normalization=settings)
+        expected = mf.eigenvalue_statistics(alone, width=100, samples=10, sharp=False)
+        assert found.mean.ravel()[i] == pytest.approx(expected.mean, rel=1e-12)

@@ -107,7 +107,9 @@ def _normalised(between: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray
 def test_two_outputs_and_batch_normalisation() -> None:
     for control in (False, True):
         assert mc.predict_leading(sweep(layered(TANH, 2)), control=control).prediction == 0
-    with pytest.raises(mf.AssumptionError, match="no theorem of the paper covers batch normalisation"):
-        mc.predict_leading(sweep(layered(TANH, 4, hidden="batch")))
+    behind_batch = sweep(layered(TANH, 4, hidden="batch"))
+    assert mc.predict_leading(behind_batch).theorem == "Theorem 4.1 with Theta"
+    with pytest.raises(mf.AssumptionError, match="no backward order parameters"):
+        mc.predict_leading(behind_batch, control=True)
     with pytest.raises(mf.ParameterError, match="control must be True or False"):
         mc.predict_leading(sweep(layered(TANH, 4)), control=1)  # type: ignore[arg-type]
