@@ -73,8 +73,8 @@ def predict_leading(sweep: Sweep, *, control: bool = False) -> EigenvalueStatist
     finite = sweep.finite_network
     if control and finite.network.batch_norm is not None:
         raise AssumptionError(
-            "control=True takes order parameters of the network, and behind batch normalisation in the hidden layers there "
-            "are no backward order parameters"
+            "control=True takes order parameters of the network, and behind batch normalisation in the hidden layers "
+            "there are no backward order parameters"
         )
     # the widths of this network itself, which need not be those of its width ratios
     network = replace(finite.network, width_ratios=tuple(map(float, finite.widths[:-1])))
