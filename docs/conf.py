@@ -41,8 +41,8 @@ if _mathjax is not None and _mathjax.origin is not None:
     html_static_path.append(str(Path(_mathjax.origin).parent / "static"))
     mathjax_path = "MathJax.js"
     mathjax2_config = {
-        "jax": ["input/TeX", "output/CommonHTML"],
-        "extensions": ["tex2jax.js", "TeX/AMSmath.js", "TeX/AMSsymbols.js"],
+        "config": ["TeX-AMS-MML_HTMLorMML-full.js"],
+        "HTML-CSS": {"availableFonts": [], "webFont": "STIX-Web", "imageFont": None},
         "showMathMenu": False,
         "messageStyle": "none",
         "tex2jax": {

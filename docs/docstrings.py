@@ -21,7 +21,7 @@ def mended(lines: list[str]) -> list[str]:
     Examples
     --------
     >>> mended(["With |c| < 1,", "", "    F* = 1 - |c|,", "", "Equations: (5)"])[:4]
-    ['With \\\\|c\\\\| < 1,', '', '::', '']
+    ['With \\|c\\| < 1,', '', '::', '']
     >>> mended(["Equations: (5), (7)"])
     ['Equations', '---------', ':doc:`(5), (7) </reference/equation_map>`']
     """

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+from activations_page import activations
+
 import meanfield
 import montecarlo
 
@@ -20,6 +22,7 @@ def write(folder: Path) -> None:
     pages = {
         "equation_map.md": equation_map(),
         "slips.md": slips(),
+        "activations.md": activations(),
         "beyond.md": beyond(),
         **{f"{package.__name__}.rst": interface(package) for package in PACKAGES},
     }
