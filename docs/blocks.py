@@ -1,8 +1,7 @@
 """The blocks of code of a page, and what they print.
 
-Run: python docs/blocks.py docs/guide/start.md, to write what the Python of a page prints into the page. A comment in the
-line above a block, ``<!-- run as: COMMANDS -->``, has smaller commands for a test to run in its place, and
-``<!-- not run here: REASON -->`` none.
+Run: python docs/blocks.py docs/guide/start.md, to write what the Python of a page prints into the page. A test runs
+every block of every page; one under a comment ``<!-- not run here: REASON -->`` is left out.
 """
 
 from __future__ import annotations
@@ -38,6 +37,11 @@ class Block:
     span: tuple[int, int]
     """Where in the page that stands."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is to be run."""
+        return not self.note.startswith("not run here:")
+
 
 def blocks(text: str) -> list[Block]:
     """Return the blocks of a page, in order."""
@@ -51,7 +55,7 @@ def run_python(text: str) -> Iterator[tuple[Block, str]]:
     """Run the Python of a page from the top, in one namespace, and yield each block with what it printed."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(text):
-        if block.language == "python" and not block.note.startswith("not run here:"):
+        if block.language == "python" and block.runs:
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
                 exec(compile(block.code, "page", "exec", dont_inherit=True), names)

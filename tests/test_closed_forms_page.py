@@ -36,8 +36,9 @@ def evaluated(expression: Any, entry: Any, example: float | None, **at: Any) -> 
     if example is not None:
         letters |= {PAGE["n"]: example, PAGE["slope"]: example}
     expression = expression.subs(letters).doit()
-    letters = [PAGE[name] for name in at]
-    return sympy.lambdify(letters, expression, modules=[NAMED | {"W": _wedge}, "scipy"])(*at.values())
+    return sympy.lambdify([PAGE[name] for name in at], expression, modules=[NAMED | {"W": _wedge}, "scipy"])(
+        *at.values()
+    )
 
 
 def activation(name: str) -> tuple[mf.Activation, float | None]:
