@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy
 from closed_forms import ABBREVIATIONS, CATALOGUE, Entry, Integrals
+from sympy.printing.latex import LatexPrinter
 
 import meanfield as mf
 from meanfield.activations import BY_NAME, FAMILIES
@@ -86,46 +87,97 @@ def _integrals(f: str, integrals: Integrals) -> list[str]:
 
 
 def _terms(expression: Any) -> list[str]:
-    """Return a formula in lines: a long sum has one for every few of its terms."""
-    whole = latex(expression)
-    factors = expression.as_ordered_factors() if hasattr(expression, "as_ordered_factors") else []
-    if len(whole) < LONG or not (isinstance(expression, sympy.Add) or (factors and factors[-1].is_Add)):
-        return [whole]
-    inner = expression if isinstance(expression, sympy.Add) else factors[-1]
-    lines, line = [], ""
-    for term in inner.as_ordered_terms():
+    """Return a formula in lines: a sum that is too long for one has several."""
+    factor, inner = _bracket(expression)
+    if visible(latex(expression)) <= WIDEST or inner is None:
+        return [latex(expression)]
+    lines: list[str] = []
+    for term in _flat(inner):
         text = latex(term)
         text = text if text.startswith("-") else f"+ {text}"
-        if line and len(line) + len(text) > LONG:
-            lines, line = [*lines, line], text
+        if lines and visible(lines[-1] + text) <= WIDEST:
+            lines[-1] += f" {text}"
         else:
-            line = f"{line} {text}".strip()
-    lines.append(line)
+            lines.append(text)
     lines[0] = lines[0].removeprefix("+ ")
-    if inner is not expression:
-        lines[0] = rf"{latex(expression / inner)} \Bigl[ {lines[0]}"
+    if factor != 1:
+        lines[0] = rf"{latex(factor)} \Bigl[ {lines[0]}"
         lines[-1] += r" \Bigr]"
     return lines
 
 
-LONG = 330
-"""Characters of LaTeX that still fit a line, about."""
+def _bracket(expression: Any) -> tuple[Any, Any]:
+    """Return factor and sum of a product that has a sum, or 1 and the sum."""
+    if isinstance(expression, sympy.Add):
+        return sympy.Integer(1), expression
+    sums = [factor for factor in sympy.Mul.make_args(expression) if isinstance(factor, sympy.Add)]
+    return (expression / sums[-1], sums[-1]) if sums else (expression, None)
 
 
-_ARGUMENT = r"((?:[^{}]|\{[^{}]*\})*)"
+def _flat(expression: Any) -> list[Any]:
+    """Return the terms of a sum, those that are too long for a line multiplied out."""
+    terms = []
+    for term in expression.as_ordered_terms():
+        factor, inner = _bracket(term)
+        long = inner is not None and visible(latex(term)) > WIDEST / 2
+        terms += [sympy.Mul(factor, one) for one in _flat(inner)] if long else [term]
+    return terms
+
+
+WIDEST = 50
+"""Signs in a line."""
+
+
+def visible(text: str) -> int:
+    """Return how many signs LaTeX makes, about: a fraction is as wide as the wider of its parts."""
+    fractions = re.compile(rf"\\frac\{{{_ARGUMENT}\}}\{{{_ARGUMENT}\}}")
+    while fractions.search(text):
+        text = fractions.sub(lambda parts: max(parts[1], parts[2], key=visible), text)
+    text = re.sub(r"\\(?:left|right|quad|sqrt|Bigl|Bigr)|\\operatorname|[{}_^\s]", "", text)
+    return len(re.sub(r"\\[a-zA-Z]+", "x", text))
+
+
+class _Printer(LatexPrinter):
+    """LaTeX with what is added before what is subtracted."""
+
+    def _print_Add(self, expr: Any, order: Any = None) -> str:
+        terms = self._as_ordered_terms(expr, order=order)
+        text = ""
+        for term in sorted(terms, key=lambda term: term.could_extract_minus_sign()):
+            minus = bool(text) and term.could_extract_minus_sign()
+            printed = self._print(-term if minus else term)
+            if self._needs_add_brackets(-term if minus else term):
+                printed = rf"\left({printed}\right)"
+            text += (" - " if minus else " + " if text else "") + printed
+        return text
+
+
+_INNER = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
+_ARGUMENT = rf"({_INNER})"
+_BELOW = rf"\{{2 ([^{{}}]*?)\\sqrt\{{{_ARGUMENT}\}}\}}"
+_REWRITTEN = [
+    (r"\\operatorname\{He\}\{\\left\((n|n - 1),u \\right\)\}", r"He_{\1}(u)"),
+    (r"\\text\{for\}\\: n \\bmod 2 = 0", r"\\text{for even } n"),
+    (r"\\text\{for\}\\: \\left\(n [-+] 1\\right\) \\bmod 2 = 0", r"\\text{for odd } n"),
+    (rf"\\frac\{{\\sqrt\{{{_ARGUMENT}\}}\}}\{{\\sqrt\{{{_ARGUMENT}\}}\}}", r"\\sqrt{\\frac{\1}{\2}}"),
+    # sqrt(2 A)/(2 sqrt(B)), sqrt(2 A)/2, sqrt(2)/(2 C sqrt(B)), sqrt(2) N/(2 C sqrt(B))
+    (rf"\\frac\{{\\sqrt\{{2 {_ARGUMENT}\}}\}}\{{2 \\sqrt\{{{_ARGUMENT}\}}\}}", r"\\sqrt{\\frac{\1}{2 \2}}"),
+    (rf"\\frac\{{\\sqrt\{{2 {_ARGUMENT}\}}\}}\{{2\}}", r"\\sqrt{\\frac{\1}{2}}"),
+    (rf"\\frac\{{\\sqrt\{{2\}}\}}{_BELOW}", r"\\frac{1}{\1\\sqrt{2 \2}}"),
+    (rf"\\frac\{{\\sqrt\{{2\}} {_ARGUMENT}\}}{_BELOW}", r"\\frac{\1}{\2\\sqrt{2 \3}}"),
+]
+"""What is written otherwise, as regular expressions."""
 _TWO_ROOTS = re.compile(rf"\\sqrt\{{{_ARGUMENT}\}} \\sqrt\{{{_ARGUMENT}\}}")
-_RATIO_OF_ROOTS = re.compile(rf"\\frac\{{\\sqrt\{{{_ARGUMENT}\}}\}}\{{\\sqrt\{{{_ARGUMENT}\}}\}}")
-_HERMITE = re.compile(r"\\operatorname\{He\}\{\\left\((n|n - 1),u \\right\)\}")
 
 
 def latex(expression: Any) -> str:
     """Return the LaTeX of a formula, with the usual names, and with one root for a product of roots."""
-    text = sympy.latex(expression, inv_trig_style="full", long_frac_ratio=3)
-    text = _HERMITE.sub(r"He_{\1}(u)", text)
-    text = text.replace(r"\text{for}\: n \bmod 2 = 0", r"\text{for even } n")
+    text = _Printer({"inv_trig_style": "full", "long_frac_ratio": 3}).doprint(expression)
     while _TWO_ROOTS.search(text):
         text = _TWO_ROOTS.sub(lambda roots: rf"\sqrt{{{_factor(roots[1])} {_factor(roots[2])}}}", text)
-    return _RATIO_OF_ROOTS.sub(r"\\sqrt{\\frac{\1}{\2}}", text)
+    for printed, wanted in _REWRITTEN:
+        text = re.sub(printed, wanted, text)
+    return text
 
 
 def _factor(text: str) -> str:

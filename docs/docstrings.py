@@ -68,6 +68,7 @@ def escaped(line: str) -> str:
 def _escaped(text: str) -> str:
     text = re.sub(r"(?<!\\)\|", r"\\|", text)
     text = re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
+    text = re.sub(r"(?<= )\.\.(?= )", "…", text)  # a sentence would end there
     pieces = re.split(r"((?<![\w*])\*[^\s*](?:[^*]*[^\s*])?\*(?![\w*]))", text)  # *emphasis* is meant
     pieces[::2] = [re.sub(r"(?<!\\)\*", r"\\*", piece) for piece in pieces[::2]]
     return "".join(pieces)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import click
 from activations_page import activations
 
 import meanfield
 import montecarlo
+from meanfield.cli.commands import meanfield as meanfield_command
+from montecarlo.cli.commands import montecarlo as montecarlo_command
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (meanfield, montecarlo)
@@ -22,6 +26,7 @@ def write(folder: Path) -> None:
     pages = {
         "equation_map.md": equation_map(),
         "slips.md": slips(),
+        "commands.md": commands(),
         "activations.md": activations(),
         "beyond.md": beyond(),
         **{f"{package.__name__}.rst": interface(package) for package in PACKAGES},
@@ -77,7 +82,7 @@ def slips() -> str:
 
     def with_tests(item: re.Match[str]) -> str:
         names = ", ".join(f"`{name}`" for name in tests[int(item[1])])
-        return f"{item[0].rstrip()}\n\n   Evidence: {names}.\n\n"
+        return f"{item[0].rstrip()}\n\n    Evidence: {names}.\n\n"
 
     text = re.sub(r"^(\d+)\. .*?(?=^\d+\. |^\S|\Z)", with_tests, text, flags=re.MULTILINE | re.DOTALL)
     return f"# Slips of the paper, with the evidence\n\n{text}\n"
@@ -135,7 +140,7 @@ def interface(package: ModuleType) -> str:
         if inspect.isclass(thing) or inspect.isfunction(thing):
             groups.setdefault(".".join(thing.__module__.split(".")[:2]), []).append(name)
     head = package.__name__
-    text = [head, "=" * len(head), "", inspect.getdoc(package) or "", ""]
+    text = [head, "=" * len(head), "", inspect.getdoc(package) or "", "", *ready_made(package)]
     for module in sorted(groups):
         title = heading(importlib.import_module(module))
         text += [title, "-" * len(title), "", f".. currentmodule:: {head}", ""]
@@ -143,7 +148,48 @@ def interface(package: ModuleType) -> str:
     return "\n".join(text)
 
 
+def ready_made(package: ModuleType) -> list[str]:
+    """Return a paragraph on the public names that are neither functions nor classes."""
+    things = {name: getattr(package, name) for name in package.__all__}
+    activations = [name for name, thing in things.items() if isinstance(thing, meanfield.Activation)]
+    methods = [name for name, thing in things.items() if isinstance(thing, meanfield.Method | meanfield.SphereMethod)]
+    text = []
+    if activations:
+        names = ", ".join(f"``{name}``" for name in activations)
+        text += [f"Ready-made are the :doc:`activations <activations>` {names};"]
+        text += [
+            " and ".join(
+                f"``{name}``, an object of :class:`~meanfield.{type(things[name]).__name__}`" for name in methods
+            )
+            + "."
+        ]
+        text += ["", ".. currentmodule:: meanfield", "", ".. autosummary::", "   :toctree: api", ""]
+        text += ["   sklearn.NetworkKernel", ""]
+    return text
+
+
+def commands() -> str:
+    """Return the help of all commands."""
+    parts = ["# The commands\n"]
+    for name, group in (("meanfield", meanfield_command), ("montecarlo", montecarlo_command)):
+        parts += _help(group, click.Context(group, info_name=name))
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield the help of a command, and of those below it."""
+    level = context.command_path.count(" ") + 2
+    yield f"{'#' * level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _help(below, click.Context(below, info_name=name, parent=context))
+
+
 def heading(module: ModuleType) -> str:
     """Return the first sentence of a module's docstring as a heading."""
     first = " ".join((inspect.getdoc(module) or module.__name__).split("\n\n")[0].split())
-    return re.split(r"(?<=\w)[.:;] ", first)[0].rstrip(".").replace("|", r"\|").replace("*", r"\*")
+    return (
+        re.split(r"(?<=\w)(?:[.:;] |, with )|(?<=[?]) ", first)[0].rstrip(".").replace("|", r"\|").replace("*", r"\*")
+    )
