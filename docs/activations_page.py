@@ -124,7 +124,7 @@ def _flat(expression: Any) -> list[Any]:
     return terms
 
 
-WIDEST = 50
+WIDEST = 46
 """Signs in a line."""
 
 
@@ -134,6 +134,7 @@ def visible(text: str) -> int:
     while fractions.search(text):
         text = fractions.sub(lambda parts: max(parts[1], parts[2], key=visible), text)
     text = re.sub(r"\\(?:left|right|quad|sqrt|Bigl|Bigr)|\\operatorname|[{}_^\s]", "", text)
+    text = re.sub(r"\\(arc\w\w\w|sinh|cosh|erfc?)", r"\1", text)  # of others the name is not what is seen
     return len(re.sub(r"\\[a-zA-Z]+", "x", text))
 
 
@@ -165,6 +166,7 @@ _REWRITTEN = [
     (rf"\\frac\{{\\sqrt\{{2 {_ARGUMENT}\}}\}}\{{2\}}", r"\\sqrt{\\frac{\1}{2}}"),
     (rf"\\frac\{{\\sqrt\{{2\}}\}}{_BELOW}", r"\\frac{1}{\1\\sqrt{2 \2}}"),
     (rf"\\frac\{{\\sqrt\{{2\}} {_ARGUMENT}\}}{_BELOW}", r"\\frac{\1}{\2\\sqrt{2 \3}}"),
+    (r"\\frac\{\\left\(([^()]*)\\right\)\}", r"\\frac{\1}"),
 ]
 """What is written otherwise, as regular expressions."""
 _TWO_ROOTS = re.compile(rf"\\sqrt\{{{_ARGUMENT}\}} \\sqrt\{{{_ARGUMENT}\}}")

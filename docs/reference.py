@@ -157,12 +157,8 @@ def ready_made(package: ModuleType) -> list[str]:
     if activations:
         names = ", ".join(f"``{name}``" for name in activations)
         text += [f"Ready-made are the :doc:`activations <activations>` {names};"]
-        text += [
-            " and ".join(
-                f"``{name}``, an object of :class:`~meanfield.{type(things[name]).__name__}`" for name in methods
-            )
-            + "."
-        ]
+        described = [f"``{name}``, an object of :class:`~meanfield.{type(things[name]).__name__}`" for name in methods]
+        text += [f"{' and '.join(described)}."]
         text += ["", ".. currentmodule:: meanfield", "", ".. autosummary::", "   :toctree: api", ""]
         text += ["   sklearn.NetworkKernel", ""]
     return text
