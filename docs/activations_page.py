@@ -124,7 +124,7 @@ def _flat(expression: Any) -> list[Any]:
     return terms
 
 
-WIDEST = 46
+WIDEST = 42
 """Signs in a line."""
 
 
