@@ -98,6 +98,13 @@ def test_no_block_is_of_a_language_that_nothing_runs() -> None:
         assert set(opened) <= {"python", "sh", "text", "{toctree}"}, page
 
 
+def test_no_line_of_a_formula_is_taken_for_a_list() -> None:
+    """Markdown begins a list at a line with a plus sign, and at a number with a full stop after a paragraph's one."""
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        assert not re.findall(r"(?<=\S\n) *(?:\+ .*|1\. .*)", text), page
+
+
 @pytest.mark.parametrize("name", ["blocks", "docstrings", "reference"])
 def test_examples_of_the_programs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DOCS))
