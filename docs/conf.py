@@ -1,4 +1,4 @@
-"""Settings of the site: sphinx-build -W --keep-going -b html docs site."""
+"""Settings of the site: sphinx-build -W --keep-going docs build/site."""
 
 from __future__ import annotations
 
@@ -71,6 +71,8 @@ napoleon_google_docstring = False
 napoleon_custom_sections = ["Equations"]
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+highlight_language = "none"  # of literal blocks, which are formulas
+toc_object_entries_show_parents = "hide"
 add_module_names = False
 python_use_unqualified_type_names = True
 

@@ -11,6 +11,8 @@ _EQUATIONS = re.compile(r"^Equations: (?P<which>.+)$")
 def process(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Mend a docstring in place: a listener of ``autodoc-process-docstring``."""
     lines[:] = mended(lines)
+    if what in ("attribute", "data", "property") and ":" in lines[0]:
+        lines[0] = f":{lines[0]}"  # napoleon takes what stands before the first colon for a type: let that be nothing
 
 
 def mended(lines: list[str]) -> list[str]:
