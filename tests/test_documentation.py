@@ -111,6 +111,12 @@ def test_examples_of_the_programs(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert doctest.testmod(program(name)).failed == 0
 
 
+def test_what_stands_before_a_colon_is_no_type() -> None:
+    lines = ["Of two theorems: the one that was used."]
+    program("docstrings").process(None, "attribute", "regime", None, None, lines)
+    assert lines == [":Of two theorems: the one that was used."]
+
+
 # Which theorem applies
 
 HIDDEN = ("none", "layer", "batch")
