@@ -121,7 +121,7 @@ class Network:
         hidden_normalization: HiddenNormalization | str | BatchNorm = HiddenNormalization.NONE,
         output_normalization: OutputNormalization | str = OutputNormalization.NONE,
     ) -> Network:
-        """Return a network whose layers are all alike.
+        """Return a network whose layers are all alike; what is not described here is as for :class:`Network`.
 
         Parameters
         ----------
@@ -131,8 +131,6 @@ class Network:
             L >= 2: the layers of weights, hidden and readout; L - 1 of them are hidden.
         width_ratio : float
             alpha_0 = .. = alpha_{L-1} > 0.
-
-        The others are those of :class:`Network`.
 
         Examples
         --------
