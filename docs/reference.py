@@ -99,7 +99,7 @@ def evidence() -> dict[int, list[str]]:
 
 # What goes beyond the paper
 
-ELSEWHERE = {"index", "gallery", "gram", "paper"}
+ELSEWHERE = {"index", "gallery", "gram", "maps", "paper"}
 """Pages of this folder that have their place in the contents of their own."""
 
 

@@ -32,21 +32,21 @@ def controlled_mean(values: ArrayLike, controls: ArrayLike, *, expected: float =
 
     Parameters
     ----------
-    values, controls : array of shape (members,)
-        Of at least 4 networks.
+    values, controls : array of shape (N,)
+        Of N networks, 4 at least.
     expected : float
         The expectation of the control variate.
 
     Returns
     -------
     ControlledMean
-        Unbiased where the dependence is a straight line, else to O(1/members). The standard error is that of the line,
-        with members - 2 degrees of freedom.
+        Unbiased where the dependence is a straight line, else to O(1/N). The standard error is that of the line,
+        with N - 2 degrees of freedom.
 
     Raises
     ------
     ParameterError
-        For arrays of other shapes, fewer than 4 members, or controls that are all the same.
+        For arrays of other shapes, fewer than 4 networks, or controls that are all the same.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def controlled_mean(values: ArrayLike, controls: ArrayLike, *, expected: float =
     """
     y, x = require_real("values", values), require_real("controls", controls)
     if y.ndim != 1 or y.shape != x.shape or y.size < 4:
-        expected_shape = "of the shape of the controls, (members,), at least 4"
+        expected_shape = "of the shape of the controls, (N,), N at least 4"
         raise ParameterError("values", expected_shape, f"shapes {y.shape} and {x.shape}")
     dx, dy = x - x.mean(), y - y.mean()
     spread = float(dx @ dx)
