@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch_norm import BatchNormAverages, batch_norm_averages
-from .errors import AssumptionError, require_instance, require_integer
+from .errors import AssumptionError, QuadratureError, require_instance, require_integer
 from .exchangeable import Exchangeable
 from .network import Network
 from .order_parameters import OrderParameters, propagate, require_order
@@ -82,7 +82,7 @@ def batch_norm_backward(network: Network, *, samples: int, order: OrderParameter
     ParameterError
         For a number of samples out of range.
     QuadratureError
-        If an integral does not reach its tolerance.
+        If an integral does not reach its tolerance, or if gradients grow beyond the range of doubles.
 
     Equations: (20), (S.57)-(S.60)
 
@@ -184,6 +184,8 @@ def _thetas(
             passed = Pair(s_w * same * theta.same, s_w * cross * theta.cross)
         own = (units[layer] * float(qhat[layer]) + shares[layer] for qhat in order.activity)
         theta = Pair(*(mine + below for mine, below in zip(own, passed, strict=True)))
+        if not math.isfinite(theta.same):
+            raise QuadratureError(f"layer {layer}: gradients have grown beyond the range of doubles")
         yield theta
 
 

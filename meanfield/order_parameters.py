@@ -19,6 +19,9 @@ from .records import Pair, table
 STANDARD_INPUTS = Pair(1.0, 0.0)
 """Independent standard normal inputs, (3): qhat^0_t = 1, qhat^0_st = 0."""
 
+ALIKE = 1e-10
+"""A difference between same and cross that is this share of the former or less has lost its digits."""
+
 
 @dataclass(frozen=True, eq=False)
 class OrderParameters:
@@ -126,6 +129,8 @@ def propagate(
     ------
     ParameterError
         For inputs that no pair of samples has, and for samples that are missing or too few.
+    AssumptionError
+        If batch normalisation has no spread to divide by, behind an activation that is constant on all batches.
     QuadratureError
         If an integral does not reach its tolerance.
 
@@ -209,6 +214,8 @@ def _propagate_batch_norm(
         if l + 1 not in normalised:
             qhat[l + 1] = _integrals(phi.value, q[l], method, f"{phi.name}, layer {l + 1}")
             continue
+        if l:
+            _require_spread(Pair(*qhat[l].tolist()), l + 1, behind=network.normalized_activations[l - 1])
         # without epsilon the variance below does not enter
         variance = network.weight_variance[l] * float(qhat[l, 0] - qhat[l, 1]) if epsilon else 0.0
         if (phi, variance) not in known:
@@ -220,6 +227,16 @@ def _propagate_batch_norm(
         qhat[l + 1] = known[phi, variance]
     q[-1] = network.weight_variance[-1] * qhat[-1] + network.bias_variance[-1]
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=None)
+
+
+def _require_spread(qhat: Pair[float], layer: int, *, behind: Activation) -> None:
+    """Refuse a batch-normalised layer below which all samples look alike."""
+    if qhat.same - qhat.cross <= ALIKE * qhat.same:
+        raise AssumptionError(
+            f"batch normalisation divides by the spread of a batch, and hidden layer {layer} has none to divide by: "
+            f"behind {behind.name} in layer {layer - 1} all samples look alike, qhat_t - qhat_st = "
+            f"{qhat.same - qhat.cross:.1e} where qhat_t = {qhat.same:.1e}"
+        )
 
 
 def _integrals(f: ScalarFunction, q: NDArray[np.float64], method: Method, where: str) -> NDArray[np.float64]:

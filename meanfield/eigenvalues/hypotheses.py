@@ -7,16 +7,13 @@ from ..exchangeable import Exchangeable
 from ..fim import dual_block, kappas
 from ..network import Network
 from ..normalization import OutputNormalization
-from ..order_parameters import OrderParameters
+from ..order_parameters import ALIKE, OrderParameters
 
 ZERO = 1e-12
 """kappa_2 / kappa_1 below this is not told from zero by integrals that are accurate to 1e-13."""
 
 CANCELLED = 1e-9
 """A difference of kappas below this, relative to kappa_1, has fewer than three or four digits left."""
-
-ALIKE = 1e-10
-"""q_t - q_st below this, relative to q_t: behind a kink, kappa_1 - kappa_2 goes as its root, and looks accurate."""
 
 
 def require_non_centred(network: Network, order: OrderParameters, *, theorem: str, width: int, samples: int) -> None:
@@ -50,7 +47,10 @@ def require_non_centred(network: Network, order: OrderParameters, *, theorem: st
 
 
 def require_difference(block: Exchangeable, order: OrderParameters) -> None:
-    """Refuse kappa_1 - kappa_2 that has lost its digits, in itself or in the q_t - q_st of some layer."""
+    """Refuse kappa_1 - kappa_2 that has lost its digits, in itself or in the q_t - q_st of some layer.
+
+    Behind a kink it goes as the root of q_t - q_st, and looks accurate.
+    """
     q_t, q_st = order.preactivation
     alike = float(((q_t - q_st) / q_t).min())
     if block.contrast <= CANCELLED * block.same or alike <= ALIKE:

@@ -372,3 +372,38 @@ def test_warnings_and_other_refusals() -> None:
         mf.batch_norm_backward(network(mf.relu), samples=1)
     with pytest.raises(mf.ParameterError, match="network"):
         mf.batch_norm_backward("relu", samples=10)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("activation", "settings"),
+    [
+        (mf.relu, mf.BatchNorm(beta=-3)),  # n <= sqrt(5) for T = 6: all samples give 0
+        (mf.from_sympy("1 + x/1000000000"), mf.BatchNorm()),  # 1 in double precision
+        (mf.from_sympy("1 + x/1000000000"), mf.BatchNorm(epsilon=0.1)),
+    ],
+    ids=["zero", "constant", "epsilon"],
+)
+def test_layers_behind_which_all_samples_look_alike_are_refused(
+    activation: mf.Activation, settings: mf.BatchNorm
+) -> None:
+    network = mf.Network.uniform(activation, depth=3, weight_variance=2.0, hidden_normalization=settings)
+    with pytest.raises(mf.AssumptionError, match="hidden layer 2 has none to divide by"):
+        mf.batch_norm_backward(network, samples=6)
+
+
+def test_a_cap_that_just_reaches_into_the_sphere() -> None:
+    """relu(n - 2) for T = 6: n <= sqrt(5), and two samples cannot both be above 2."""
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0, hidden_normalization=mf.BatchNorm(beta=-2))
+    x = np.sqrt(5) * np.cos(np.linspace(0, np.arccos(2 / np.sqrt(5)), 2_000_001))  # n = sqrt(5) cos, density sin^3
+    angle = np.linspace(0, np.pi, 2_000_001)
+    expected = np.trapezoid((x - 2) ** 2 * np.sin(np.arccos(x / np.sqrt(5))) ** 3, np.arccos(x / np.sqrt(5)))
+    expected /= np.trapezoid(np.sin(angle) ** 3, angle)
+    activity = mf.propagate(network, samples=6).activity
+    assert activity.same[1] == pytest.approx(expected, rel=1e-6)
+    assert activity.cross[1] == 0
+
+
+def test_gradients_beyond_double_precision_are_refused() -> None:
+    deep = mf.Network.uniform(mf.relu, depth=2000, weight_variance=2.0, hidden_normalization="batch")
+    with pytest.raises(mf.QuadratureError, match="beyond the range of doubles"):
+        mf.batch_norm_backward(deep, samples=8)
