@@ -32,7 +32,7 @@ def affine(phi: Activation, *, scale: float, shift: float = 0.0) -> Activation:
     """
     if scale == 1 and shift == 0:
         return phi
-    argument = {1: "u", -1: "-u"}.get(scale, f"{scale:.6g} u")
+    argument = {1.0: "u", -1.0: "-u"}.get(scale, f"{scale:.6g} u")
     if shift:
         argument += f" {'-' if shift < 0 else '+'} {abs(shift):.6g}"
     value, slope = _composed(phi.value, scale, shift, 1.0), _composed(phi.slope, scale, shift, scale)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..eigenvalues import Regime
-from ..eigenvalues.hypotheses import ALIKE, CANCELLED, ZERO
+from ..eigenvalues.hypotheses import CANCELLED, ZERO
 from ..eigenvalues.mean_subtraction import choose_regime
 from ..gaussian import Array
 from ..normalization import OutputNormalization
+from ..order_parameters import ALIKE
 from ..records import Pair
 
 
