@@ -131,7 +131,16 @@ class GaussianPair:
     @cached_property
     def noisy_root(self) -> Any:
         """The root of (1 + Var u)(1 + Var v) - (E uv)^2: that of u and v with standard normal noise of their own."""
-        return number(np.sqrt(1 + self.variance + self.other_variance + self.determinant))
+        return self._root_with_noise(1.0)
+
+    @cached_property
+    def half_noisy_root(self) -> Any:
+        """The same with noise of variance 1/2."""
+        return self._root_with_noise(0.5)
+
+    def _root_with_noise(self, noise: float) -> Any:
+        square = np.asarray(noise * (noise + self.variance) + noise * self.other_variance + self.determinant)
+        return number(np.sqrt(square, out=square))
 
     @cached_property
     def noisy_angle(self) -> Any:

@@ -40,7 +40,7 @@ def _second_moment(variance: Array) -> tuple[Array, ...]:
 
 def _overlap(pair: GaussianPair) -> tuple[Array, ...]:
     a, other, b, det, root = pair.variance, pair.other_variance, pair.covariance, pair.determinant, pair.noisy_root
-    rest = a / (1 + a) * ((other + det) / root) + b / (1 + other) * (b / root)
+    rest = (a / (1 + a) * (other + det) + b / (1 + other) * b) / root
     return b * _both(pair), rest / (2 * math.pi)
 
 

@@ -33,7 +33,7 @@ def _second_moment(variance: Array) -> Array:
 
 
 def _overlap(pair: GaussianPair) -> Array:
-    return np.asarray(2 / math.pi * np.arctan2(2 * pair.covariance, np.sqrt(_spread(pair))))
+    return np.asarray(np.arctan2(pair.covariance, pair.half_noisy_root) * (2 / math.pi))
 
 
 def _bell(u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,12 +49,7 @@ def _bell_second_moment(variance: Array) -> Array:
 
 
 def _bell_overlap(pair: GaussianPair) -> Array:
-    return 4 / math.pi / np.sqrt(_spread(pair))
-
-
-def _spread(pair: GaussianPair) -> Array:
-    """Return (1 + 2 Var u)(1 + 2 Var v) - 4 (E uv)^2."""
-    return np.asarray(1 + 2 * pair.variance + 2 * pair.other_variance + 4 * pair.determinant)
+    return np.asarray(2 / math.pi / pair.half_noisy_root)
 
 
 _STRIP = 1.5
