@@ -31,6 +31,10 @@ class OutputNormalization(StrEnum):
     """Layer normalisation, (24)-(25)."""
 
 
+_SMALLEST, _LARGEST = 1e-20, 1e10
+"""Of the settings of batch normalisation: far beyond, slopes are spikes that integrals miss."""
+
+
 @dataclass(frozen=True, init=False)
 class BatchNorm:
     """The settings of batch normalisation in the hidden layers: ubar = gamma (u - mean)/sqrt(sigma^2 + epsilon) + beta.
@@ -41,10 +45,11 @@ class BatchNorm:
     Parameters
     ----------
     gamma : float
-        Not 0.
+        Of size 1e-20 to 1e10, of either sign.
     beta : float
+        Up to 1e10 in size.
     epsilon : float
-        At least 0.
+        0, or 1e-20 to 1e10.
     layers : iterable of int, optional
         The hidden layers, of 1 .. L-1, that are normalised; the others are plain. None: all of them.
 
@@ -65,12 +70,17 @@ class BatchNorm:
     def __init__(
         self, gamma: float = 1.0, beta: float = 0.0, epsilon: float = 0.0, layers: Iterable[int] | None = None
     ) -> None:
-        gamma = require_number("gamma", gamma)
-        if gamma == 0:
-            raise ParameterError("gamma", "not 0", gamma)
+        gamma, beta = require_number("gamma", gamma), require_number("beta", beta)
+        epsilon = require_number("epsilon", epsilon, at_least=0)
+        if not _SMALLEST <= abs(gamma) <= _LARGEST:
+            raise ParameterError("gamma", f"{_SMALLEST:g} <= |gamma| <= {_LARGEST:g}", gamma)
+        if abs(beta) > _LARGEST:
+            raise ParameterError("beta", f"|beta| <= {_LARGEST:g}", beta)
+        if epsilon and not _SMALLEST <= epsilon <= _LARGEST:
+            raise ParameterError("epsilon", f"0, or {_SMALLEST:g} <= epsilon <= {_LARGEST:g}", epsilon)
         object.__setattr__(self, "gamma", gamma)
-        object.__setattr__(self, "beta", require_number("beta", beta))
-        object.__setattr__(self, "epsilon", require_number("epsilon", epsilon, at_least=0))
+        object.__setattr__(self, "beta", beta)
+        object.__setattr__(self, "epsilon", epsilon)
         if layers is not None:
             layers = tuple(require_integer("layers", layer, at_least=1) for layer in require_sequence("layers", layers))
             if not layers or len(set(layers)) < len(layers):

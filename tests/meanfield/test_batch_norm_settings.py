@@ -75,7 +75,10 @@ def test_a_shift_makes_an_odd_activation_non_centred_and_epsilon_does_not() -> N
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"gamma": 0.0}, "gamma must be not 0, got 0"),
+        ({"gamma": 0.0}, r"gamma must be 1e-20 <= \|gamma\| <= 1e\+10, got 0"),
+        ({"gamma": 1e300}, "gamma must be"),
+        ({"beta": -1e300}, "beta must be"),
+        ({"epsilon": 1e300}, "epsilon must be 0, or"),
         ({"gamma": float("nan")}, "gamma must be"),
         ({"beta": "1"}, "beta must be"),
         ({"epsilon": -1e-5}, "epsilon must be"),

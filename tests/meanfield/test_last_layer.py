@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 
@@ -16,8 +17,11 @@ import montecarlo as mc
 from montecarlo.allowance import allowed
 
 
-@pytest.mark.parametrize("samples", [2, 3, 9])
-@pytest.mark.parametrize("hidden", ["none", "batch", "layer"])
+@pytest.mark.parametrize(
+    ("hidden", "samples"),
+    # two samples behind batch normalisation are 1 and -1, and alike behind |u|, which this network has
+    [pair for pair in itertools.product(["none", "batch", "layer"], [2, 3, 9]) if pair != ("batch", 2)],
+)
 @pytest.mark.parametrize("leading_order", [True, False])
 def test_statistics_are_those_of_the_explicit_matrix(hidden: str, samples: int, leading_order: bool) -> None:
     network = MIXED_NETWORKS["variances by layer"].normalized(hidden=hidden)
