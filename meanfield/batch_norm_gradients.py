@@ -73,7 +73,8 @@ def batch_norm_backward(network: Network, *, samples: int, order: OrderParameter
     Returns
     -------
     BatchNormBackward
-        To about 1e-12 (1e-10 with epsilon > 0), for gradients that are independent of activities.
+        To about 1e-12 (1e-10 with epsilon > 0) times qhat_t/(qhat_t - qhat_st) of the layers below, for gradients that
+        are independent of activities.
 
     Raises
     ------

@@ -100,8 +100,8 @@ class Network:
         freeze("bias_variance", _per_layer("bias_variance", bias_variance, depth, at_least=0))
         freeze("outputs", require_integer("outputs", outputs, at_least=1))
         hidden, settings = _hidden("hidden_normalization", hidden_normalization, batch_norm)
-        if settings is not None:
-            settings.of_layers(depth)
+        if settings is not None and len(settings.of_layers(depth)) == depth - 1:
+            settings = replace(settings, layers=None)  # however all of them are said
         freeze("hidden_normalization", hidden)
         freeze("batch_norm", settings)
         freeze(

@@ -23,6 +23,7 @@ CONSTANTS = {
     "c0": 1.0,
     "c2": 1.0,
     "finite width of the spectrum": 1.5,
+    "infinite variance of 1/sigma^2": 3.0,
 }
 """A correction is granted this times its size. Measured for L <= 6, C <= 10 and weight variances up to 4."""
 

@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
+from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number, require_real
 from ..gaussian import Array
 from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
@@ -157,7 +157,7 @@ class BulkSpectrum:
     def _at(
         self, x: ArrayLike, what: Callable[[LimitDensity], Callable[[Array], Array]]
     ) -> float | NDArray[np.float64]:
-        places = np.asarray(x, dtype=np.float64)
+        places = require_real("x", x)
         if not np.all(np.isfinite(places) & (places > 0)):
             raise ParameterError("x", "finite numbers above 0", x)
         values: Array = what(self._density)(places.ravel()).reshape(places.shape)

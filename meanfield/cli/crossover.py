@@ -44,7 +44,7 @@ def crossover_command(activation: str, samples: str, deepest: int, output: Path,
     if output.suffix not in (".png", ".svg", ".pdf"):
         raise ParameterError("output", "a file name that ends in .png, .svg or .pdf", output)
     try:
-        counts = [int(number) for number in numbers_of(samples)]
+        counts = list(dict.fromkeys(int(number) for number in numbers_of(samples)))
     except ValueError as error:
         raise ParameterError("samples", "integers separated by commas", samples) from error
     files = output, output.with_suffix(".json")

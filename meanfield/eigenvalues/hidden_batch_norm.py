@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 
 from ..exchangeable import Exchangeable
+from ..network import Network
 from .moments import Bounds, Correction, EigenvalueStatistics, participation_ratio
+
+_FEW = 5
+"""T up to which 1/sigma^2 has no variance."""
 
 
 def hidden_batch_norm(
@@ -60,4 +64,20 @@ def hidden_batch_norm(
         prediction=largest,
         theorem=f"hidden batch norm, lambda_{'one' if uniform else 'bulk'}",
         corrections=tuple(corrections),
+    )
+
+
+def slow_convergence(network: Network, *, samples: int, depth_to_width: float) -> tuple[Correction, ...]:
+    """Return what T = 4 or 5 samples leave out: 1/sigma^2 has a mean, but no variance.
+
+    It has moments up to (T-1)/2, so that its mean over M units fluctuates by O(M^(-(T-3)/(T-1))).
+    """
+    if network.batch_norm is None or network.batch_norm.epsilon > 0 or samples > _FEW:
+        return ()
+    size = depth_to_width ** ((samples - 3) / (samples - 1))
+    name = "infinite variance of 1/sigma^2"
+    return (
+        Correction("mean", name, size),
+        Correction("second_moment", name, 2 * size),
+        Correction("largest", name, size),
     )

@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ParameterError
+from ..errors import ParameterError, require_real
 from ..exchangeable import Exchangeable
 from ..gaussian import Array
 
@@ -184,10 +184,7 @@ class Secular:
 
 def checked_outputs(outputs: ArrayLike) -> Array:
     """Return outputs as an array of shape (T, C), finite."""
-    try:
-        u = np.asarray(outputs, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError("outputs", "an array of real numbers of shape (T, C)", repr(outputs)) from None
+    u = require_real("outputs", outputs)
     if u.ndim != 2 or not u.size:
         raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
     if not np.isfinite(u).all():

@@ -28,7 +28,7 @@ from ..quadrature import AUTO, Method
 from ..readout import ReadoutScales, expected_readout_scales
 from ..records import Pair
 from .batch_normalization import equation_19
-from .hidden_batch_norm import hidden_batch_norm
+from .hidden_batch_norm import hidden_batch_norm, slow_convergence
 from .hypotheses import require_difference, require_non_centred, require_possible
 from .last_layer import theorem_3_4
 from .layer_norm_secular import Secular, checked_outputs
@@ -190,6 +190,8 @@ def eigenvalue_statistics(
         statistics = sharpened(statistics, network, order, width=width, samples=samples)
     if readout is None and output in _NEEDED:
         statistics = replace(statistics, corrections=_of_the_law(statistics.corrections))
+    slow = slow_convergence(network, samples=samples, depth_to_width=network.depth_to_width(width))
+    statistics = replace(statistics, corrections=(*statistics.corrections, *slow))
     if outputs is not None and output is OutputNormalization.LAYER and block.cross > 0:
         statistics = replace(statistics, prediction=Secular.of(block, outputs).largest())
     return replace(statistics, theorem=theorem_name(network, statistics.theorem), leading_order=leading_order)

@@ -129,6 +129,8 @@ class _Chain:
                 raise QuadratureError(f"layer {l + 1}: the variances of the pre-activations leave the range of doubles")
             if self.tangent:
                 theta = self.own[l](qhat, q) + (0.0 if theta is None else theta)
+                if not np.abs(np.diagonal(theta)).max() < 1e290:
+                    raise QuadratureError(f"layer {l + 1}: gradients have grown beyond the range of doubles")
             found = self._layer(l + 1, phi, q, theta, rng, points)
             qhat, error = found.activity, error + found.error
             theta = None if found.tangent is None else s_w[l + 1] * found.tangent

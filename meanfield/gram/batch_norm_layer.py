@@ -69,7 +69,7 @@ def spread_of(covariance: Array, *, layer: int, epsilon: float, tangent: bool) -
     rounding = _ROUNDINGS * covariance.shape[0] * float(np.finfo(float).eps)
     spread = Spread(np.where(variances > rounding * np.diagonal(covariance).max(), variances, 0.0), axes)
     if spread.rank == 0:
-        expected = "such that batch normalisation has a variance to divide by"
+        expected = "samples that differ: batch normalisation takes away what they have in common"
         raise ParameterError("inputs", expected, f"samples that are all alike at hidden layer {layer}")
     if tangent and epsilon == 0 and spread.rank < RANK:
         nothing = "; at T = 2 every gradient through it is exactly 0" if spread.samples == 2 else ""

@@ -17,13 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ParameterError, require_integer, require_number
+from ..errors import ParameterError, QuadratureError, require_integer, require_number
 from ..functions import Activation
 from ..gaussian import Array
 from .batch_norm_layer import Averages, Spread, centred
 
 _CHUNK = 2**20
 """Entries of the matrices of points that are in memory at a time: some 8 MiB each."""
+
+_NARROWEST = 1e-3
+"""Of the strip in which a function is analytic: what varies faster, too few points see for an error to be told."""
 
 _DIMENSIONS = 21_201
 """For which the direction numbers of the points are known."""
@@ -94,7 +97,14 @@ def sampled_layer(
         A power of 2.
     rng : Generator
         Of the scrambling.
+
+    Raises
+    ------
+    QuadratureError
+        For a function that varies too fast.
     """
+    if phi.slope.strip is not None and phi.slope.strip < _NARROWEST:
+        raise QuadratureError(f"{phi.name} varies so fast that points would miss it: take a smaller gamma")
     samples = spread.samples
     activity, tangent = np.zeros((samples, samples)), None if theta is None else np.zeros((samples, samples))
     theta = None if theta is None else centred(theta)

@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import require_integer
+from ..errors import QuadratureError, require_integer
 from ..functions import ScalarFunction
 from ..gaussian import Array, GaussianPair
 from .lattice import DIGITS, aliased, longest_step
@@ -41,6 +41,9 @@ _SHORTEST = 16
 
 _LARGEST_MATRIX = 2**18
 """Entries of the matrix from values to coefficients; beyond, other methods are faster."""
+
+_LARGEST_LATTICE = 2e8
+"""The same where there is no other method: 1.6 GB."""
 
 _PHASE = 24.0
 """By how much a polynomial may turn on a panel: 32 nodes integrate it times what a series of 32 terms resolves."""
@@ -104,6 +107,12 @@ class HermiteSeries(Refining):
             return _joined([self._on_panels(f, scale, count) for scale in scales.tolist()])[which]
         parts = []
         step = _round_down(longest_step(f.strip / scales, order=count))
+        points = 2 * _REACH / float(step.min())
+        if points * count > _LARGEST_LATTICE:
+            raise QuadratureError(
+                f"{count} terms of a Hermite series would need {points:.1e} values of the function: it varies too fast "
+                f"against a standard deviation of {scales.max():.6g}"
+            )
         for size in sorted(set(step.tolist()), reverse=True):  # as the scales increase, the steps decrease
             parts.append(_on_lattice(f, scales[step == size], size, count))
         return _joined(parts)[which]

@@ -103,3 +103,9 @@ def test_settings_that_do_not_fit_the_network_are_refused() -> None:
         replace(RELU, hidden_normalization=SOME, batch_norm=SOME)  # type: ignore[arg-type]
     with pytest.raises(mf.ParameterError, match="batch_norm must be a BatchNorm or None"):
         replace(RELU, hidden_normalization="batch", batch_norm=1e-5)  # type: ignore[arg-type]
+
+
+def test_all_layers_are_all_layers_however_they_are_said() -> None:
+    listed = RELU.normalized(hidden=mf.BatchNorm(layers=[1, 2, 3]))
+    assert listed == RELU.normalized(hidden="batch")
+    assert mf.bulk_spectrum(listed, width=100, samples=8).degenerate > 0

@@ -158,3 +158,10 @@ def test_finite_networks(phi: mf.Activation, hidden: str | mf.BatchNorm, inputs:
     assert (deviation <= 0.05 * scale).all()
     traces = np.array([np.trace(kernel) for kernel in kernels]) / np.trace(got.tangent)
     assert abs(traces.mean() - 1) <= SIGMAS * traces.std() / math.sqrt(members) + allowance + got.error
+
+
+def test_slopes_that_are_spikes_are_refused() -> None:
+    """Points that all miss a spike would agree with each other that there is none."""
+    network = mf.Network.uniform(mf.tanh, depth=2, weight_variance=2.0, hidden_normalization=mf.BatchNorm(gamma=1e6))
+    with pytest.raises(mf.QuadratureError, match="take a smaller gamma"):
+        mf.gram(network, np.random.default_rng(0).normal(size=(8, 20)), width=100)

@@ -407,3 +407,21 @@ def test_gradients_beyond_double_precision_are_refused() -> None:
     deep = mf.Network.uniform(mf.relu, depth=2000, weight_variance=2.0, hidden_normalization="batch")
     with pytest.raises(mf.QuadratureError, match="beyond the range of doubles"):
         mf.batch_norm_backward(deep, samples=8)
+
+
+@pytest.mark.parametrize("samples", [4, 5])
+def test_few_samples_leave_out_the_infinite_variance(samples: int) -> None:
+    """The mean of n values of 1/sigma^2, of tail exponent (T-1)/2, is off by n^(-(T-3)/(T-1))."""
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, hidden_normalization="batch")
+    (term,) = (
+        one.size
+        for one in mf.eigenvalue_statistics(network, width=3000, samples=samples).corrections
+        if one.name.startswith("infinite variance") and one.quantity == "mean"
+    )
+    assert term == pytest.approx(1000 ** -((samples - 3) / (samples - 1)))
+    rng, means = np.random.default_rng(0), {}
+    for count in (1000, 64_000):
+        drawn = 1 / rng.chisquare(samples - 1, size=(200, count))
+        means[count] = np.median(np.abs(drawn.mean(axis=1) * (samples - 3) - 1))  # E 1/chi^2 = 1/(T-3)
+    assert math.log(means[1000] / means[64_000], 64) == pytest.approx((samples - 3) / (samples - 1), abs=0.12)
+    assert 0.5 < means[1000] / term < 2

@@ -129,7 +129,8 @@ class _Given:
         cost = y.size * _NODES * (len(edges) + len(self.g.edges))
         if cost > allowed:
             raise QuadratureError(
-                "the nested panels would need more values of the function than allowed; allow more values (largest=...)"
+                f"nested panels would need {cost:.1e} values of the function: it has many features, or is 0 but for a "
+                f"small part of the sphere. Where a method is given, allow more than {allowed} (largest=...)"
             )
         rows = max(1, _CHUNK * y.size // cost)
         parts = [self._inner(centre[i : i + rows], spread[i : i + rows], edges) for i in range(0, y.size, rows)]
