@@ -99,7 +99,8 @@ def batch_norm_averages(phi: Activation, *, samples: float, epsilon: float, vari
             return BatchNormAverages(Pair(same, cross), p / inverse, r / inverse, inverse)
         before, step = total, step / 2
     raise QuadratureError(
-        f"averages over sigma^2 did not converge for {phi.name}, T = {samples:g}, epsilon = {epsilon}"
+        f"averages over sigma^2 did not converge for {phi.name}, T = {samples:g}, epsilon = {epsilon:g} and a variance "
+        f"of {variance:.6g}: the activation varies too fast"
     )
 
 
@@ -114,7 +115,7 @@ def _weighted(
 ) -> Iterator[Array]:
     """Yield (qhat_t, qhat_st, w, w p, w r) times the weights of the trapezoidal rule in y = log chi^2."""
     half = (samples - 1) / 2
-    for y in _places(half, step).tolist():
+    for y in _places(half, step, epsilon * samples / variance).tolist():
         if y not in known:
             sigma2 = variance * math.exp(y) / samples
             weight = 1 / (sigma2 + epsilon)
@@ -125,12 +126,14 @@ def _weighted(
         yield step * known[y]
 
 
-def _places(half: float, step: float) -> Array:
-    """Return multiples of the step between which the law of log chi^2 lies."""
+def _places(half: float, step: float, shift: float) -> Array:
+    """Return multiples of the step between which the law of log chi^2 lies, also weighted with 1/(chi^2 + shift)."""
     top = math.log(2 * half)
     y = step * np.arange(math.floor((top - 90 / half - 3) / step), math.ceil((top + 6) / step))
-    densities = np.array([_log_density(half, one) for one in y])
-    return np.asarray(y[densities > densities.max() + math.log(_TAIL)])
+    density = np.array([_log_density(half, one) for one in y])
+    weighted = density - np.log(np.exp(y) + shift)
+    least = math.log(_TAIL)
+    return np.asarray(y[(density > density.max() + least) | (weighted > weighted.max() + least)])
 
 
 def _log_density(half: float, y: float) -> float:

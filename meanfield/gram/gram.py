@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..errors import AssumptionError, ParameterError, require_boolean, require_choice, require_integer, require_number
 from ..gaussian import Array
 from ..network import Network
-from .batch_norm import MATRICES, Own, batch_norm_gram
+from ..normalization import OutputNormalization
+from .batch_norm import MATRICES, BatchNormGram, Own, batch_norm_gram
+from .batch_norm_layer import centred
 from .batch_norm_sampled import Sampling
 from .check import check
 from .inputs import InputGram, Samples, read_inputs
@@ -312,8 +314,21 @@ def _behind_batch_norm(given: _Given, sampling: Sampling, threads: int, memory_l
         found.error,
         covariance_error=found.covariance_error,
         tangent_error=found.tangent_error,
-        validity=found.validity,
+        validity=(*found.validity, *_beware_of_subtraction(given.network, found, sampling.tolerance)),
     )
+
+
+def _beware_of_subtraction(network: Network, found: BatchNormGram, tolerance: float) -> Iterator[str]:
+    """Warn where mean subtraction of the outputs leaves little of a tangent kernel that was sampled."""
+    if network.output_normalization is OutputNormalization.MEAN and found.tangent_error is not None:
+        assert found.tangent is not None
+        left = np.sqrt(np.diagonal(centred(found.tangent)))
+        worst = float((found.tangent_error / np.multiply.outer(left, left)).max())
+        if worst > 10 * tolerance:
+            yield (
+                f"standard errors of the tangent kernel are up to {worst:.1e} of what mean subtraction leaves of it, "
+                "but for what the errors of samples have in common: a smaller mf.Sampling(tolerance=..) helps"
+            )
 
 
 def _given(

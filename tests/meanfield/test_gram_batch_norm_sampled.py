@@ -165,3 +165,13 @@ def test_slopes_that_are_spikes_are_refused() -> None:
     network = mf.Network.uniform(mf.tanh, depth=2, weight_variance=2.0, hidden_normalization=mf.BatchNorm(gamma=1e6))
     with pytest.raises(mf.QuadratureError, match="take a smaller gamma"):
         mf.gram(network, np.random.default_rng(0).normal(size=(8, 20)), width=100)
+
+
+def test_errors_that_mean_subtraction_leaves_are_warned_of() -> None:
+    """tanh(n - 5) is nearly constant: the contrasts are a small share of the tangent kernel."""
+    hidden = mf.BatchNorm(beta=-5.0)
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0, hidden_normalization=hidden)
+    inputs = mf.InputGram(np.eye(8), dimension=100)
+    assert not mf.gram(network, inputs, width=100).validity
+    (warning,) = mf.gram(network.normalized(output="mean"), inputs, width=100).validity
+    assert "what mean subtraction leaves" in warning

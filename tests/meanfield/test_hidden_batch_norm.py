@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -425,3 +426,18 @@ def test_few_samples_leave_out_the_infinite_variance(samples: int) -> None:
         means[count] = np.median(np.abs(drawn.mean(axis=1) * (samples - 3) - 1))  # E 1/chi^2 = 1/(T-3)
     assert math.log(means[1000] / means[64_000], 64) == pytest.approx((samples - 3) / (samples - 1), abs=0.12)
     assert 0.5 < means[1000] / term < 2
+
+
+@pytest.mark.parametrize("samples", [2, 3, 4, 8])
+@pytest.mark.parametrize("epsilon", [1e-4, 1e-12, 1e-20])
+def test_a_small_epsilon_meets_the_small_variances(samples: int, epsilon: float) -> None:
+    """For T <= 3 the mean of 1/(sigma^2 + epsilon) comes from sigma^2 about epsilon, far out in the law of sigma^2."""
+    half, variance = (samples - 1) / 2, 2.0
+    with mpmath.workdps(20):
+        places = [-120, -60, -40, -20, -10, -5, 0, 2, 4, 6, 8]  # log chi^2
+        total = mpmath.quad(
+            lambda y: mpmath.e ** (half * y - mpmath.e**y / 2) / (variance * mpmath.e**y / samples + epsilon), places
+        )
+        expected = float(total / (2**half * mpmath.gamma(half)))
+    found = batch_norm_averages(mf.relu, samples=samples, epsilon=epsilon, variance=variance)
+    assert found.inverse_variance == pytest.approx(expected, rel=1e-12)
