@@ -97,7 +97,8 @@ def batch_norm_backward(network: Network, *, samples: int, order: OrderParameter
     """
     require_instance("network", network, Network)
     samples = require_integer("samples", samples, at_least=2)
-    order = propagate(network, samples=samples) if order is None else require_order(network, order)
+    order = propagate(network, samples=samples) if order is None else order
+    require_order(network, order, samples=samples)
     layers = _averages(network, order, samples)
     gains = _gains(network, layers)
     p, r, chi = np.full((3, network.depth - 1), math.nan)

@@ -92,7 +92,7 @@ def dual_block(
     """
     samples = require_integer("samples", samples, at_least=1)
     if network.batch_norm is not None:
-        order = require_order(network, order)
+        order = require_order(network, order, samples=samples)
         return batch_norm_block(network, order, width=width, samples=samples, leading_order=leading_order)
     units = np.array(network.widths(width)[:-1])
     if leading_order:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from .errors import AssumptionError, ParameterError, QuadratureError, require_in
 from .functions import Activation, ScalarFunction
 from .gaussian import GaussianPair
 from .network import Network
-from .normalization import HiddenNormalization
+from .normalization import BatchNorm, HiddenNormalization
 from .quadrature import AUTO, Method, overlap, second_moment
 from .records import Pair, table
 
@@ -38,6 +38,10 @@ class OrderParameters:
     """qtilde^l, l = 1 .. L: arrays of shape (L,); qtilde^l is at index l - 1.
 
     None with batch normalisation in the hidden layers, where the gradient of one sample reaches all the others."""
+    samples: float | None = field(default=None, kw_only=True)
+    """T, with batch normalisation in the hidden layers: all of this depends on it. None without, or if measured."""
+    batch_norm: BatchNorm | None = field(default=None, kw_only=True)
+    """Its settings, likewise."""
 
     @property
     def backward(self) -> Pair[NDArray[np.float64]]:
@@ -45,7 +49,7 @@ class OrderParameters:
         if self.sensitivity is None:
             raise AssumptionError(
                 "with batch normalisation in the hidden layers the gradient of one sample reaches all the others: "
-                "there are no backward order parameters, and no kappas. Theorem 3.4 and batch_norm_parameters apply"
+                "there are no backward order parameters, and no kappas. mf.batch_norm_backward has Theta in their place"
             )
         return self.sensitivity
 
@@ -184,16 +188,32 @@ def propagate(
     return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=Pair(*qtilde.T))
 
 
-def require_order(network: Network, order: OrderParameters) -> OrderParameters:
-    """Return the order parameters, if they can be those of the network: of its depth, and with its kind of backward."""
+def require_order(network: Network, order: OrderParameters, *, samples: float | None = None) -> OrderParameters:
+    """Return order parameters that were given, if they can be those of this network, and of T samples if that is given.
+
+    Raises
+    ------
+    ParameterError
+        Otherwise; also for overlaps of inputs so negative that so many samples cannot all have them.
+    """
     require_instance("order", order, OrderParameters)
     if order.activity.same.shape != (network.depth,):
         expected = f"the order parameters of this network, of depth {network.depth}"
         raise ParameterError("order", expected, f"those of depth {order.activity.same.size}")
-    batch_norm = network.hidden_normalization is HiddenNormalization.BATCH
-    if batch_norm and order.sensitivity is not None:
+    if network.batch_norm is not None and order.sensitivity is not None:
         expected = "the order parameters of this network, whose hidden layers are batch-normalised"
         raise ParameterError("order", expected, "some with a sensitivity")
+    if order.batch_norm is not None and order.batch_norm != network.batch_norm:
+        expected = f"the order parameters of this network, with {network.batch_norm or 'no batch normalisation'}"
+        raise ParameterError("order", expected, f"those with {order.batch_norm}")
+    if samples is not None:
+        if order.samples not in (None, samples):
+            raise ParameterError("order", f"those of a batch of {samples:g} samples", f"those of {order.samples:g}")
+        same, cross = float(order.activity.same[0]), float(order.activity.cross[0])
+        least = -same / (samples - 1) if samples > 1 else -same
+        if cross < least * (1 + 1e-12):
+            expected = f"such that {samples:g} samples can have them: cross >= {least:.6g}"
+            raise ParameterError("inputs", expected, f"{cross:.6g}")
     return order
 
 
@@ -226,7 +246,8 @@ def _propagate_batch_norm(
             )
         qhat[l + 1] = known[phi, variance]
     q[-1] = network.weight_variance[-1] * qhat[-1] + network.bias_variance[-1]
-    return OrderParameters(activity=Pair(*qhat.T), preactivation=Pair(*q.T), sensitivity=None)
+    order = OrderParameters(Pair(*qhat.T), Pair(*q.T), None, samples=samples, batch_norm=settings)
+    return require_order(network, order, samples=samples)
 
 
 def _require_spread(qhat: Pair[float], layer: int, *, behind: Activation) -> None:

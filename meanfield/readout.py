@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from .errors import ParameterError, require_integer
+from .errors import ParameterError, require_integer, require_real
 from .network import Network
+from .normalization import OutputNormalization
 from .order_parameters import OrderParameters, propagate, require_order
 from .records import Pair
 
 _NO_SPREAD = 2.0**-48
 """A standard deviation below this, relative to the largest value, is rounding: no digit of it is left."""
+
+_LARGEST = 1e70
+"""Of outputs, and one over the least standard deviation: their fourth powers are within doubles."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class ReadoutScales:
             raise ParameterError("outputs", "finite", "inf or nan")
         across = u - u.mean(axis=1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # scales may be inf
-            of_output, of_sample = 1 / _variance(u, axis=0), 1 / _variance(u, axis=1)
+            of_output, of_sample = 1 / spread(u, axis=0), 1 / spread(u, axis=1)
             # sum over t, t' of (u(t).u(t'))^2 w w' is the squared norm of the C x C matrix sum_t w u(t) u(t)'
             moment = (across * of_sample[:, None] ** 2).T @ across / u.size
             eta_1 = float(of_sample.mean())
@@ -223,7 +227,27 @@ def _output_law(network: Network, samples: int, order: OrderParameters | None) -
     return Pair(same, cross)
 
 
-def _variance(u: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
+def spread(u: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
     """Return the variance along an axis, 0 where it is rounding of values that are all the same."""
     variance = u.var(axis=axis)
     return np.where(variance <= (_NO_SPREAD * np.abs(u).max(axis=axis)) ** 2, 0.0, variance)
+
+
+def checked_outputs(outputs: ArrayLike, normalization: OutputNormalization) -> NDArray[np.float64]:
+    """Return outputs as an array of shape (T, C), finite, with a spread where the normalisation divides by it."""
+    u = require_real("outputs", outputs)
+    if u.ndim != 2 or not u.size:
+        raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
+    if not np.abs(u).max() <= _LARGEST:
+        raise ParameterError("outputs", f"numbers up to {_LARGEST:g}", f"{np.abs(u).max():g}")
+    divided = {
+        OutputNormalization.BATCH: ("output", 0, "batch normalisation"),
+        OutputNormalization.LAYER: ("sample", 1, "layer normalisation"),
+    }
+    if normalization in divided:
+        what, axis, by = divided[normalization]
+        flat = np.flatnonzero(spread(u, axis=axis) < _LARGEST**-2)
+        if flat.size:
+            expected = f"not all the same for any {what}: {by} divides by their spread"
+            raise ParameterError("outputs", expected, f"no spread of {what} {flat[0]}")
+    return u

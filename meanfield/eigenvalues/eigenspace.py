@@ -12,7 +12,7 @@ from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair, table
-from .hypotheses import require_non_centred, require_possible
+from .hypotheses import require_non_centred
 from .moments import Correction
 
 
@@ -114,8 +114,8 @@ def eigenspace(
             "Theorem 3.1 needs hidden layers without batch normalisation, with which the gradient of one sample "
             "reaches all the others"
         )
-    order = propagate(network, inputs=inputs, method=method) if order is None else require_order(network, order)
-    require_possible(order, samples)
+    order = propagate(network, inputs=inputs, method=method) if order is None else order
+    require_order(network, order, samples=samples)
     require_non_centred(network, order, theorem="Theorem 3.1", width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples)
     depth_to_width = network.depth_to_width(width)

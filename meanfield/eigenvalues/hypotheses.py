@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import AssumptionError, ParameterError, QuadratureError
+from ..errors import AssumptionError, QuadratureError
 from ..exchangeable import Exchangeable
 from ..fim import dual_block, kappas
 from ..network import Network
@@ -63,16 +63,6 @@ def lost_difference(share: float, alike: float) -> str:
         f"kappa_1 - kappa_2 is {share:.1e} of kappa_1, q_t - q_st {alike:.1e} of q_t in some layer: it has lost its "
         "digits. In a network this deep all samples look alike"
     )
-
-
-def require_possible(order: OrderParameters, samples: int) -> None:
-    """Refuse overlaps of inputs so negative that T samples cannot all have them."""
-    same, cross = float(order.activity.same[0]), float(order.activity.cross[0])
-    least = -same / (samples - 1) if samples > 1 else -same
-    if cross < least * (1 + 1e-12):
-        raise ParameterError(
-            "inputs", f"such that {samples} samples can have them: cross >= {least:.6g}", f"{cross:.6g}"
-        )
 
 
 def _centred(network: Network, order: OrderParameters, theorem: str, width: int, samples: int) -> str:

@@ -11,7 +11,6 @@ from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair
-from .hypotheses import require_possible
 from .moments import Bounds, Correction, EigenvalueStatistics, participation_ratio
 
 
@@ -89,7 +88,7 @@ def last_layer_statistics(
         )
     if order is None:
         order = propagate(network, inputs=inputs, samples=samples, method=method)
-    require_possible(require_order(network, order), samples)
+    require_order(network, order, samples=samples)
     block = _block(network, order, width=width, samples=samples, leading_order=leading_order)
     parameters = float(network.outputs * (widths[-2] + 1))
     if leading_order:

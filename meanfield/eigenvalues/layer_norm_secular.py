@@ -22,14 +22,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ParameterError, require_real
+from ..errors import ParameterError
 from ..exchangeable import Exchangeable
 from ..gaussian import Array
+from ..normalization import OutputNormalization
+from ..readout import checked_outputs
 
 _EPS = float(np.finfo(np.float64).eps)
-
-_NO_SPREAD = 2.0**-48
-"""A spread of the outputs of a sample below this, relative to the largest, is rounding: no digit of it is left."""
 
 _AT_ONCE = 1 << 22
 """Numbers in one array of weights: 32 MiB."""
@@ -73,15 +72,11 @@ class Secular:
         norms : array of shape (T,), optional
             F*_tt of each sample relative to the mean, > 0: F*_st has the factor sqrt(norms(s) norms(t)).
         """
-        u = checked_outputs(outputs)
+        u = checked_outputs(outputs, OutputNormalization.LAYER)
         if len(u) != block.size:
             raise ParameterError("outputs", f"those of {block.size} samples", f"shape {u.shape}")
         x = _across(u)
         lengths = np.linalg.norm(x, axis=1)
-        flat = lengths <= _NO_SPREAD * np.abs(u).max(axis=1)
-        if flat.any():
-            expected = "not all the same for any sample: layer normalisation divides by their spread"
-            raise ParameterError("outputs", expected, f"no spread at sample {int(np.flatnonzero(flat)[0])}")
         size = x.shape[1]
         variances = lengths**2 / (size + 1) / (1.0 if norms is None else norms)
         order = np.argsort(variances)
@@ -180,16 +175,6 @@ class Secular:
         along = (weights @ self._squares).reshape(*weights.shape[:-1], size, size)
         total: Array = weights.sum(axis=-1)[..., None, None] * np.eye(size) - along
         return total
-
-
-def checked_outputs(outputs: ArrayLike) -> Array:
-    """Return outputs as an array of shape (T, C), finite."""
-    u = require_real("outputs", outputs)
-    if u.ndim != 2 or not u.size:
-        raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
-    if not np.isfinite(u).all():
-        raise ParameterError("outputs", "finite", "inf or nan")
-    return u
 
 
 def _across(u: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ..errors import AssumptionError, ParameterError, require_count, require_integer, require_number
+from ..errors import AssumptionError, ParameterError, require_boolean, require_count, require_integer, require_number
 from ..gaussian import Array
 from ..network import Network
 from ..normalization import OutputNormalization
@@ -16,7 +16,6 @@ from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, requ
 from ..quadrature import AUTO, Method
 from ..readout import limiting_outputs
 from ..records import Pair, table
-from .hypotheses import require_possible
 from .layer_norm_secular import Secular
 from .leading_spectrum import leading_block
 from .splitting import drawn_overlaps, relative_splitting
@@ -148,6 +147,8 @@ def layer_norm_spectrum(
     """
     samples = require_count("samples", samples, at_least=1)
     draws = require_integer("draws", draws, at_least=2)
+    rng = np.random.default_rng(require_integer("seed", seed, at_least=0, at_most=None))
+    leading_order = require_boolean("leading_order", leading_order)
     if network.output_normalization is not OutputNormalization.LAYER:
         raise AssumptionError(
             "layer_norm_spectrum needs layer normalisation of the outputs, not "
@@ -158,9 +159,8 @@ def layer_norm_spectrum(
     finite = 1 if math.isinf(samples) else int(samples)
     if math.isinf(samples) and network.batch_norm:
         raise AssumptionError("behind batch normalisation the law is known for a finite batch. Give a finite T")
-    require_possible(require_order(network, order), 10**9 if math.isinf(samples) else finite)
+    require_order(network, order, samples=samples)
     block = leading_block(network, order, width=width, samples=finite, leading_order=leading_order)
-    rng = np.random.default_rng(require_integer("seed", seed, at_least=0, at_most=None))
     if network.outputs == 2:
         return LayerNormSpectrum(np.zeros(draws), math.inf)
     if math.isinf(samples) and network.outputs == 3:

@@ -13,9 +13,10 @@ from ..network import Network
 from ..normalization import OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
+from ..readout import checked_outputs
 from ..records import Pair
-from .hypotheses import require_non_centred, require_possible
-from .layer_norm_secular import Secular, checked_outputs
+from .hypotheses import require_non_centred
+from .layer_norm_secular import Secular
 
 _THEOREM = "the leading spectrum"
 
@@ -89,14 +90,15 @@ def leading_eigenvalues(
     >>> mf.leading_eigenvalues(network, outputs, width=1000, count=4).round(3)
     array([2370.501, 2192.415, 1802.994,  673.001])
     """
-    u = checked_outputs(outputs)
+    _require_several(network)
+    u = checked_outputs(outputs, network.output_normalization)
     samples = len(u)
     if u.shape[1] != network.outputs:
         raise ParameterError("outputs", f"of shape (T, {network.outputs}), as the network has them", f"shape {u.shape}")
     everything = u.size
     count = everything if count is None else require_integer("count", count, at_least=1, at_most=everything)
     order = propagate(network, inputs=inputs, samples=samples, method=method) if order is None else order
-    require_possible(require_order(network, order), samples)
+    require_order(network, order, samples=samples)
     block = leading_block(network, order, width=width, samples=samples, leading_order=leading_order)
     found = _eigenvalues(network.output_normalization, block, u, count)[:count]
     return np.concatenate([found, np.zeros(count - found.size)])
@@ -106,8 +108,7 @@ def leading_block(
     network: Network, order: OrderParameters, *, width: int, samples: int, leading_order: bool
 ) -> Exchangeable:
     """Return the block F*(k, k) before the outputs are normalised, of a network that is not centred."""
-    if network.output_normalization is OutputNormalization.LAYER and network.outputs == 1:
-        raise AssumptionError(f"{_THEOREM} needs C >= 2: layer normalisation of a single output divides zero by zero")
+    _require_several(network)
     if network.batch_norm is None:  # else there are no kappas, and small overlaps are in the block
         require_non_centred(network, order, theorem=_THEOREM, width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples, leading_order=leading_order)
@@ -118,6 +119,11 @@ def leading_block(
             {"eigenvalue_statistics": "bounds"},
         )
     return block
+
+
+def _require_several(network: Network) -> None:
+    if network.output_normalization is OutputNormalization.LAYER and network.outputs == 1:
+        raise AssumptionError(f"{_THEOREM} needs C >= 2: layer normalisation of a single output divides zero by zero")
 
 
 def _eigenvalues(output: OutputNormalization, block: Exchangeable, u: Array, count: int) -> Array:
@@ -131,19 +137,9 @@ def _eigenvalues(output: OutputNormalization, block: Exchangeable, u: Array, cou
         case OutputNormalization.BATCH:
             if samples <= 2:
                 return np.zeros(0)
-            return np.repeat(block.contrast / np.sort(_variances(u)), samples - 2)
+            return np.repeat(block.contrast / np.sort(u.var(axis=0)), samples - 2)
         case OutputNormalization.LAYER:
             if outputs == 2:
                 return np.zeros(0)
             equation = Secular.of(block, u)
             return np.array([equation.largest()]) if count == 1 else equation.all(min(count, samples * (outputs - 2)))
-
-
-def _variances(u: Array) -> Array:
-    """Return sigma_k^2, the variances of the outputs over the samples."""
-    variances: Array = u.var(axis=0)
-    flat = variances <= (2.0**-48 * np.abs(u).max(axis=0)) ** 2
-    if flat.any():
-        expected = "not all the same for any output: batch normalisation divides by their spread"
-        raise ParameterError("outputs", expected, f"no spread of output {int(np.flatnonzero(flat)[0])}")
-    return variances

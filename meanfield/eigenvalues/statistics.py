@@ -25,13 +25,13 @@ from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
 from ..quadrature import AUTO, Method
-from ..readout import ReadoutScales, expected_readout_scales
+from ..readout import ReadoutScales, checked_outputs, expected_readout_scales
 from ..records import Pair
 from .batch_normalization import equation_19
 from .hidden_batch_norm import hidden_batch_norm, slow_convergence
-from .hypotheses import require_difference, require_non_centred, require_possible
+from .hypotheses import require_difference, require_non_centred
 from .last_layer import theorem_3_4
-from .layer_norm_secular import Secular, checked_outputs
+from .layer_norm_secular import Secular
 from .layer_normalization import theorem_4_1
 from .mean_subtraction import theorem_3_3
 from .moments import Correction, EigenvalueStatistics, Regime, zero_statistics
@@ -81,7 +81,8 @@ def eigenvalue_statistics(
     "none", "layer"      "mean"               3.3 (i) or (ii)
     "none", "layer"      "batch"              (19); zero for T = 2
     "none", "layer"      "layer"              4.1; zero for C = 2
-    "batch"              "none"               3.4: a lower bound, for a non-negative activation
+    "batch"              "none"               Theta; 3.4, a lower bound, for T <= 3 or to leading order
+    "batch"              the others           the same as above, with Theta in the place of kappa
     ===================  ===================  ====================================================
 
     With layer normalisation in the hidden layers kappa' takes the place of kappa.
@@ -89,7 +90,7 @@ def eigenvalue_statistics(
     Parameters
     ----------
     network : Network
-        Not centred: the theorems other than 3.4 need kappa_2 > 0.
+        Not centred: without batch normalisation in the hidden layers kappa_2 > 0 is needed.
     width : int
         M >= 1, large enough to give every layer a unit.
     samples : int
@@ -161,8 +162,8 @@ def eigenvalue_statistics(
     samples = require_integer("samples", samples, at_least=least)
     require_boolean("sharp", sharp)
     regime = require_choice("regime", regime, Regime)
-    readout = _require_readout(output, readout, outputs, shape=(samples, network.outputs))
     _require_theorem(network)
+    readout = _require_readout(output, readout, outputs, shape=(samples, network.outputs))
     parameters = network.alpha * width**2 if leading_order else float(network.parameters(width))
     if (output is OutputNormalization.BATCH and samples == 2) or (
         output is OutputNormalization.LAYER and network.outputs == 2
@@ -203,8 +204,7 @@ def _order(
     """Return the order parameters, given or propagated, if so many samples can have them."""
     if order is None:
         order = propagate(network, inputs=inputs, samples=samples, method=method)
-    require_possible(require_order(network, order), samples)
-    return order
+    return require_order(network, order, samples=samples)
 
 
 def _is_bound(network: Network, samples: int, leading_order: bool) -> bool:
@@ -266,7 +266,7 @@ def _require_readout(
     if outputs is not None:
         if readout is not None:
             raise ParameterError("readout", "left out where outputs are given", repr(readout))
-        u = checked_outputs(outputs)
+        u = checked_outputs(outputs, output)
         if u.shape != shape:
             raise ParameterError("outputs", f"of shape (T, C) = {shape}", f"shape {u.shape}")
         readout = ReadoutScales.from_outputs(u)

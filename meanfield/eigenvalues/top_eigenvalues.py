@@ -13,10 +13,10 @@ from ..fluctuations import KernelFluctuations, fluctuations
 from ..gaussian import Array
 from ..network import Network
 from ..normalization import OutputNormalization
-from ..order_parameters import STANDARD_INPUTS
+from ..order_parameters import STANDARD_INPUTS, require_order
 from ..quadrature import AUTO, Method
 from ..records import Pair, table
-from .hypotheses import require_non_centred, require_possible
+from .hypotheses import require_non_centred
 from .orthogonal_ensemble import ordered_eigenvalues
 
 _LARGE_SHIFT = 0.15
@@ -146,7 +146,7 @@ def top_eigenvalues(
         )
     fluctuation = fluctuations(network, inputs=inputs, random_inputs=random_inputs, width=width, method=method)
     order, kernel, outputs = fluctuation.order, fluctuation.kernel, network.outputs
-    require_possible(order, samples)
+    require_order(network, order, samples=samples)
     require_non_centred(network, order, theorem="Theorem 2.2", width=width, samples=samples)
     block = dual_block(network, order, width=width, samples=samples)
     gap = (block.uniform - block.contrast) / width  # alpha kappa_2, with the bias parameters

@@ -441,3 +441,27 @@ def test_a_small_epsilon_meets_the_small_variances(samples: int, epsilon: float)
         expected = float(total / (2**half * mpmath.gamma(half)))
     found = batch_norm_averages(mf.relu, samples=samples, epsilon=epsilon, variance=variance)
     assert found.inverse_variance == pytest.approx(expected, rel=1e-12)
+
+
+def test_order_parameters_of_another_batch_are_refused() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, hidden_normalization="batch")
+    order = mf.propagate(network, samples=8)
+    assert (
+        mf.batch_norm_backward(network, samples=8, order=order).theta
+        == mf.batch_norm_backward(network, samples=8).theta
+    )
+    with pytest.raises(mf.ParameterError, match="order must be those of a batch of 64 samples, got those of 8"):
+        mf.batch_norm_backward(network, samples=64, order=order)
+    with pytest.raises(mf.ParameterError, match="order must be those of a batch of 64 samples, got those of 8"):
+        mf.eigenvalue_statistics(network, width=100, samples=64, order=order)
+    shifted = network.normalized(hidden=mf.BatchNorm(beta=3.0))
+    with pytest.raises(mf.ParameterError, match=r"with BatchNorm\(gamma=1.0, beta=3.0"):
+        mf.batch_norm_backward(shifted, samples=8, order=order)
+    with pytest.raises(mf.ParameterError, match="with no batch normalisation"):
+        mf.eigenvalue_statistics(network.normalized(hidden="none"), width=100, samples=8, order=order)
+
+
+def test_overlaps_that_a_batch_cannot_have_are_refused() -> None:
+    network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, hidden_normalization="batch")
+    with pytest.raises(mf.ParameterError, match="inputs must be such that 8 samples can have them"):
+        mf.propagate(network, inputs=mf.Pair(1.0, -0.5), samples=8)

@@ -191,8 +191,8 @@ def test_what_is_refused() -> None:
         (u[:, :3], {}, r"shape \(T, 4\), as the network has them"),
         (u[0], {}, r"array of shape \(T, C\)"),
         ("outputs", {}, "array of real numbers"),
-        (u * np.inf, {}, "finite"),
-        (flat, {}, "no spread at sample 3"),
+        (u * np.inf, {}, "numbers up to"),
+        (flat, {}, "no spread of sample 3"),
         (u, {"count": 21}, "<= 20"),
         (u, {"count": 0}, "count"),
     ]

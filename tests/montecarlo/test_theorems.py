@@ -24,12 +24,12 @@ def name(claim: Claim) -> str:
 def scaled(member: Any, factor: float) -> Any:
     """Return a measurement that is off by a factor in every quantity."""
     if isinstance(member, mf.OrderParameters):
-        parts = {
+        parts: dict[str, Any] = {
             field: pair and mf.Pair(pair.same * factor, pair.cross * factor)
             for field in ("activity", "preactivation", "sensitivity")
             for pair in [getattr(member, field)]
         }
-        return mf.OrderParameters(**parts)
+        return replace(member, **parts)
     return replace(
         member,
         mean=member.mean * factor,
