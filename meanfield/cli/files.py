@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -27,13 +28,12 @@ def write_whole(path: Path, text: str) -> None:
         new.write_text(text, encoding="utf-8", newline="\n")
 
 
-def drawing() -> ModuleType:
+def drawing(figures: str = "meanfield.figures") -> ModuleType:
     """Return the module that draws, or say what it needs."""
     try:
-        from .. import figures  # matplotlib is optional, and slow to import
+        return import_module(figures)  # matplotlib is optional, and slow to import
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
         message = "figures need the extra 'plot' (in a clone of the project: pip install '.[plot]')"
         raise click.ClickException(message) from error
-    return figures

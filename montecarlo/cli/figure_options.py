@@ -14,10 +14,12 @@ import click
 
 from meanfield import __version__
 from meanfield.cli import show
-from meanfield.cli.files import require_writable, write_whole
+from meanfield.cli.files import drawing, require_writable, write_whole
 from meanfield.errors import ParameterError
 
 from .options import RunOptions, ensemble_options
+
+_FIGURES = "montecarlo.figures"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class FigureOptions:
             require_writable(path)
             if self.run.store is not None and self.run.store.resolve() == path.resolve():
                 raise ParameterError("store", "another file than the figure and its data", self.run.store)
-        _drawing()  # or else the work is in vain
+        drawing(_FIGURES)  # or else the work is in vain
 
     @property
     def data(self) -> Path:
@@ -47,7 +49,7 @@ class FigureOptions:
         data = json.dumps({"version": __version__, "seed": self.run.seed, **record}, indent=2)
         show(data if self.as_json else text)
         write_whole(self.data, data + "\n")
-        figures = _drawing()
+        figures = drawing(_FIGURES)
         figures.save(draw(figures), self.output)
         click.echo(f"\nwrote {self.output} and {self.data}", err=True)
 
@@ -71,14 +73,3 @@ def figure_options(default: str) -> Callable[[Callable[..., Any]], Callable[...,
         return ensemble_options(output(as_json(with_options)))
 
     return add
-
-
-def _drawing() -> ModuleType:
-    try:
-        from .. import figures  # matplotlib is optional, and slow to import
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        message = "figures need the extra 'plot' (in a clone of the project: pip install '.[plot]')"
-        raise click.ClickException(message) from error
-    return figures
