@@ -55,6 +55,8 @@ class MapPanel:
     """What it rests on, and whether it is a bound."""
     edge: EdgeOfChaos | None
     """The edge of chaos, where the axes are the two variances and nothing normalises the hidden layers."""
+    reason: str
+    """Why the first cell that is not known is not; empty if all are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +163,10 @@ def sweep_map(
 def _panels(found: Sweep, quantity: MapQuantity, x: str, y: str) -> Iterator[MapPanel]:
     hidden, output = (found.coordinates[f"{which}_normalization"][1] for which in ("hidden", "output"))
     variances = (x, y) in (_VARIANCES, _VARIANCES[::-1])
+    along = found.dims.index("normalization")
     for i in range(len(hidden)):
         values, bound = _values(found, quantity, i)
-        theorems = _named_once(
-            sorted({str(name) for name in np.take(found.theorem, i, found.dims.index("normalization")).flat if name})
-        )
+        theorems = _named_once(sorted({str(name) for name in np.take(found.theorem, i, along).flat if name}))
         no_edge = not variances or hidden[i] is not HiddenNormalization.NONE
         yield MapPanel(
             hidden=hidden[i],
@@ -173,16 +174,17 @@ def _panels(found: Sweep, quantity: MapQuantity, x: str, y: str) -> Iterator[Map
             values=values.T if found.dims.index(x) < found.dims.index(y) else values,
             theorem="" if quantity is MapQuantity.KAPPA_RATIO else f"{theorems}{', lower bound' if bound else ''}",
             edge=None if no_edge else _edge(found, x, y),
+            reason=next((text for cell, text in found.reasons.items() if cell[along] == i), ""),
         )
 
 
 def _named_once(theorems: list[str]) -> str:
-    """Return "Theorem 3.3 (i), (ii) with kappa'" for its two cases."""
+    """Return "Theorem 3.3 (i), (ii) with kappa'" for its two cases, and the like."""
     if len(theorems) < 2:
         return "".join(theorems)
     cases, of_kappa, rest = zip(*(name.partition(" with ") for name in theorems), strict=True)
     stem = cases[0].rpartition(" ")[0]
-    if len(set(rest)) > 1 or not all(case.startswith(f"{stem} (") for case in cases):
+    if len(set(rest)) > 1 or not all(stem and case.startswith(f"{stem} ") for case in cases):
         return ", ".join(theorems)
     return f"{stem} {', '.join(case.rpartition(' ')[2] for case in cases)}{of_kappa[0]}{rest[0]}"
 

@@ -145,4 +145,10 @@ def _text(found: SweepMap) -> str:
         known = panel.values[np.isfinite(panel.values)]
         span = f"{known.min():.4g} to {known.max():.4g}" if known.size else "not known"
         rows.append((f"{panel.hidden}/{panel.output}", span, f"{known.size} of {panel.values.size}", panel.theorem))
-    return table(rows, ("hidden/output", str(found.quantity), "cells", "theorem"))
+    text = table(rows, ("hidden/output", str(found.quantity), "cells", "theorem"))
+    reasons = [
+        f"not known, {panel.hidden}/{panel.output}: {panel.reason.partition('. ')[0]}"
+        for panel in found.panels
+        if panel.reason
+    ]
+    return "\n\n".join([text, *reasons])

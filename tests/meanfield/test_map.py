@@ -66,6 +66,16 @@ def test_both_cases_of_a_theorem_are_named_once() -> None:
     ]
 
 
+def test_the_reason_why_cells_are_empty_is_told() -> None:
+    network = mf.Network.uniform(mf.tanh, depth=3, weight_variance=2.0)
+    pairs = [("none", "none"), ("batch", "none")]
+    found = mf.sweep_map(network, x=("width", [100, 1000]), y=("samples", [4, 400]), normalizations=pairs)
+    centred, batch = found.panels
+    assert "this one is centred" in centred.reason
+    assert not batch.reason
+    assert batch.theorem == "hidden batch norm, lambda_bulk"
+
+
 def test_pairs_of_which_nothing_is_known_have_no_panel() -> None:
     found = mf.sweep_map(NETWORK, x=X, y=Y)
     names = [(str(panel.hidden), str(panel.output)) for panel in found.panels]
