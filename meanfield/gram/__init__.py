@@ -9,9 +9,10 @@ Laplace transform for relu and its like (``batch_norm_homogeneous``), by Sobol p
 """
 
 from .batch_norm_sampled import Sampling
-from .gram import GramBlock, Parameterization, gram, gram_blocks, gram_diagonal, gram_memory
+from .gram import GramBlock, gram, gram_blocks, gram_diagonal
 from .inputs import InputGram
 from .record import Gram
+from .request import Parameterization, gram_memory
 
 __all__ = [
     "Gram",

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..errors import AssumptionError, ParameterError, require_boolean, require_choice, require_integer, require_number
+from ..errors import ParameterError, require_number
 from ..gaussian import Array
 from ..network import Network
-from ..normalization import OutputNormalization
-from .batch_norm import MATRICES, BatchNormGram, Own, batch_norm_gram
-from .batch_norm_layer import centred
 from .batch_norm_sampled import Sampling
 from .check import check
-from .inputs import InputGram, Samples, read_inputs
-from .layers import make_chain
-from .matrices import Problem, default_threads
+from .inputs import InputGram
+from .matrices import Problem
 from .record import Gram
+from .request import Parameterization, gram_memory, read_request, threads_of
+from .whole_batch import gram_of_batch
 
 MEMORY_LIMIT = 8.0
 """GiB that the matrices may take unless the user says otherwise."""
 
 TOLERANCE = 1e-12
-
-_SINGLE = 1e-7
-
-
-class Parameterization(StrEnum):
-    """Which parameters the tangent kernel takes derivatives by; the functions of the network are the same."""
-
-    STANDARD = "standard"
-    """The weights and biases of (1)-(2), W^l_ij ~ N(0, s_w^2/M_{l-1}), b ~ N(0, s_b^2): the paper's."""
-    NTK = "ntk"
-    """Weights and biases of variance 1 that are multiplied by s_w/sqrt(M_{l-1}) and s_b: Jacot et al. (2018)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,17 +127,17 @@ def gram(
     >>> round(found.largest, 1), round(mf.learning_rate_bound(found.statistics()).value, 6)
     (243.3, 0.008219)
     """
-    given = _given(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
+    given = read_request(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
     if not (sampling is None or isinstance(sampling, Sampling)):
         raise ParameterError("sampling", "a meanfield.Sampling or None", repr(sampling))
     if network.batch_norm is not None:
-        return _behind_batch_norm(given, Sampling() if sampling is None else sampling, _threads(threads), memory_limit)
+        return gram_of_batch(given, Sampling() if sampling is None else sampling, threads_of(threads), memory_limit)
     problem = given.problem()
     needed = gram_memory(problem.rows, problem.columns, tangent=tangent, dtype=dtype)
     if needed > require_number("memory_limit", memory_limit, above=0):
         expected = f"at least the {needed:.3g} GiB that this needs; mf.gram_blocks gives some rows at a time"
         raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
-    covariance, kernel = problem.whole(threads=_threads(threads))
+    covariance, kernel = problem.whole(threads=threads_of(threads))
     error = check(problem, covariance, kernel, rows=slice(0, problem.rows), tolerance=tolerance)
     return Gram(covariance, kernel, network, given.kind.value, given.parameters, problem.inputs.symmetric, error)
 
@@ -189,13 +172,13 @@ def gram_blocks(
     >>> bool(abs(trace / np.trace(mf.gram(network, x, width=100).tangent) - 1) < 1e-12)
     True
     """
-    given = _given(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
+    given = read_request(network, inputs, other, width, parameterization, biases, tangent, dtype, tolerance)
     problem = given.require_pairs("mf.gram_blocks").problem()
     row = gram_memory(1, problem.columns, tangent=tangent, dtype=dtype)
     rows = int(require_number("memory_limit", memory_limit, above=0) / row)
     if rows < 1:
         raise ParameterError("memory_limit", f"at least the {row:.3g} GiB of one row", f"{memory_limit:g} GiB")
-    return _blocks(problem, rows, _threads(threads), tolerance)
+    return _blocks(problem, rows, threads_of(threads), tolerance)
 
 
 def _blocks(problem: Problem, rows: int, threads: int, tolerance: float) -> Iterator[GramBlock]:
@@ -225,170 +208,6 @@ def gram_diagonal(
     >>> gram_diagonal(network, [[1.0, 1.0], [0.0, 2.0]], width=100)
     (array([2., 4.]), array([205., 407.]))
     """
-    given = _given(network, inputs, None, width, parameterization, biases, tangent, np.float64, tolerance)
+    given = read_request(network, inputs, None, width, parameterization, biases, tangent, np.float64, tolerance)
     problem = given.require_pairs("gram_diagonal").problem()
     return problem.chain.covariance, problem.chain.tangent
-
-
-def gram_memory(
-    samples: int, other_samples: int | None = None, *, tangent: bool = True, dtype: DTypeLike = np.float64
-) -> float:
-    """Return how many GiB the matrices of :func:`gram` take; all else is a few MiB for each thread.
-
-    Examples
-    --------
-    >>> round(gram_memory(2000), 3), round(gram_memory(50_000), 1)
-    (0.06, 37.3)
-    """
-    rows = require_integer("samples", samples, at_least=1)
-    columns = rows if other_samples is None else require_integer("other_samples", other_samples, at_least=1)
-    return _precision(dtype).itemsize * rows * columns * (2 if tangent else 1) / 2**30
-
-
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """What is to be computed."""
-
-    network: Network
-    inputs: InputGram | Samples
-    own: Own
-    kind: Parameterization
-    parameters: float
-    tangent: bool
-    precision: np.dtype[Any]
-    tolerance: float
-
-    def problem(self) -> Problem:
-        """Return the problem of pairs, with every sample taken through the layers by itself."""
-        read = self.inputs
-        squares = read.squares if read.symmetric else np.concatenate([read.squares, read.other_squares])
-        chain = make_chain(
-            self.network, squares, self.own, tangent=self.tangent, tolerance=self.tolerance, dtype=self.precision
-        )
-        return Problem(read, chain, self.precision)
-
-    def require_pairs(self, what: str) -> _Given:
-        """Return itself, if every entry is a function of two samples."""
-        if self.network.batch_norm is not None:
-            raise AssumptionError(
-                f"batch normalisation in the hidden layers couples all samples of the batch: {what} has no part of the "
-                "matrices by itself",
-                {"gram": "both matrices of one set of inputs, the batch"},
-            )
-        return self
-
-
-def _behind_batch_norm(given: _Given, sampling: Sampling, threads: int, memory_limit: float) -> Gram:
-    if not given.inputs.symmetric:
-        raise AssumptionError(
-            "batch normalisation in the hidden layers couples all samples of a batch: two sets of inputs have no "
-            "matrix of their own, and belong to one batch or to two that have nothing in common",
-            {"gram": "both matrices of one set of inputs, the batch"},
-        )
-    samples = int(given.inputs.squares.size)
-    needed = (MATRICES / 2 + sampling.scramblings) * gram_memory(samples)
-    if needed > require_number("memory_limit", memory_limit, above=0):
-        expected = f"at least the {needed:.3g} GiB that the matrices of a whole batch need"
-        raise ParameterError("memory_limit", expected, f"{memory_limit:g} GiB")
-    found = batch_norm_gram(
-        given.network,
-        given.inputs,
-        given.own,
-        tangent=given.tangent,
-        tolerance=given.tolerance,
-        sampling=sampling,
-        threads=threads,
-    )
-    covariance, tangent = (
-        None if matrix is None else matrix.astype(given.precision, copy=False)
-        for matrix in (found.covariance, found.tangent)
-    )
-    assert covariance is not None
-    return Gram(
-        covariance,
-        tangent,
-        given.network,
-        given.kind.value,
-        given.parameters,
-        True,
-        found.error,
-        covariance_error=found.covariance_error,
-        tangent_error=found.tangent_error,
-        validity=(*found.validity, *_beware_of_subtraction(given.network, found, sampling.tolerance)),
-    )
-
-
-def _beware_of_subtraction(network: Network, found: BatchNormGram, tolerance: float) -> Iterator[str]:
-    """Warn where mean subtraction of the outputs leaves little of a tangent kernel that was sampled."""
-    if network.output_normalization is OutputNormalization.MEAN and found.tangent_error is not None:
-        assert found.tangent is not None
-        left = np.sqrt(np.diagonal(centred(found.tangent)))
-        worst = float((found.tangent_error / np.multiply.outer(left, left)).max())
-        if worst > 10 * tolerance:
-            yield (
-                f"standard errors of the tangent kernel are up to {worst:.1e} of what mean subtraction leaves of it, "
-                "but for what the errors of samples have in common: a smaller mf.Sampling(tolerance=..) helps"
-            )
-
-
-def _given(
-    network: Network,
-    inputs: ArrayLike | InputGram,
-    other: ArrayLike | None,
-    width: int | None,
-    parameterization: Parameterization | str,
-    biases: bool,
-    tangent: bool,
-    dtype: DTypeLike,
-    tolerance: float,
-) -> _Given:
-    """Return what was given; or raise, before any work."""
-    if not isinstance(network, Network):
-        raise ParameterError("network", "a meanfield.Network", repr(network))
-    kind = require_choice("parameterization", parameterization, Parameterization)
-    tangent, biases = require_boolean("tangent", tangent), require_boolean("biases", biases)
-    precision = _precision(dtype)
-    tolerance = require_number("tolerance", tolerance, at_least=1e-14)
-    if tolerance > 1e-3:
-        raise ParameterError("tolerance", "at most 1e-3", tolerance)
-    if precision == np.float32:
-        tolerance = max(tolerance, _SINGLE)
-    if width is None and tangent and kind is Parameterization.STANDARD:
-        raise ParameterError("width", "given (M) for the tangent kernel of the standard parameterization", "None")
-    batch = network.batch_norm is not None
-    read = read_inputs(inputs, other, np.dtype(np.float64) if batch else precision)
-    units = () if width is None else (read.dimension, *network.widths(width)[1:])
-    if kind is Parameterization.STANDARD:
-        own = tuple(_standard(m, biases) for m in units[:-1])
-    else:
-        own = tuple(_ntk(0.0 if biases else s_b) for s_b in network.bias_variance)
-    parameters = sum(here * (below + biases) for below, here in pairwise(units)) or math.nan
-    return _Given(network, read, own, kind, float(parameters), tangent, precision, tolerance)
-
-
-def _standard(units: int, biases: bool) -> Callable[[Array, Array], Array]:
-    def own(qhat: Array, q: Array) -> Array:
-        theta = qhat * units
-        if biases:
-            theta += 1
-        return theta
-
-    return own
-
-
-def _ntk(left_out: float) -> Callable[[Array, Array], Array]:
-    return lambda qhat, q: q - left_out
-
-
-def _precision(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        precision = np.dtype(dtype)
-    except TypeError:
-        raise ParameterError("dtype", "float64 or float32", dtype) from None
-    if precision.name not in ("float64", "float32"):
-        raise ParameterError("dtype", "float64 or float32", precision.name)
-    return precision
-
-
-def _threads(threads: int | None) -> int:
-    return default_threads() if threads is None else require_integer("threads", threads, at_least=1, at_most=1024)
