@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import overload
@@ -11,13 +10,12 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number, require_real
-from ..gaussian import Array
+from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
 from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
 from ..quadrature import SPHERE, SphereMethod
 from ..records import table
-from ..spectrum.limit_density import LimitDensity
+from ..spectrum.limit_density import LimitDensity, at_places
 from .chain import Chain, chain_of
 from .density import bulk_density
 from .draws import BulkDraws, draw_largest
@@ -98,7 +96,7 @@ class BulkSpectrum:
         It is that of T and M to infinity with T/M kept, where what single samples have besides the Wishart matrices is
         a semicircle of its variance.
         """
-        return self._at(x, lambda limit: limit.density)
+        return at_places(x, self._density.density)
 
     @overload
     def above(self, x: float) -> float: ...
@@ -106,7 +104,7 @@ class BulkSpectrum:
     def above(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
     def above(self, x: ArrayLike) -> float | NDArray[np.float64]:
         """Return the share of the eigenvalues above x > 0, to about 1e-12."""
-        return self._at(x, lambda limit: limit.above)
+        return at_places(x, self._density.above)
 
     @cached_property
     def edge(self) -> float:
@@ -153,15 +151,6 @@ class BulkSpectrum:
                 'by 1/sigma_k^2: network.normalized(output="mean") has it; largest is known',
             )
         return self._limit
-
-    def _at(
-        self, x: ArrayLike, what: Callable[[LimitDensity], Callable[[Array], Array]]
-    ) -> float | NDArray[np.float64]:
-        places = require_real("x", x)
-        if not np.all(np.isfinite(places) & (places > 0)):
-            raise ParameterError("x", "finite numbers above 0", x)
-        values: Array = what(self._density)(places.ravel()).reshape(places.shape)
-        return float(values) if places.ndim == 0 else values
 
     def __str__(self) -> str:
         error = f"+- {self.largest_standard_error:.2g} from {self.draws} draws, sd {self.largest_sd:.2g}"

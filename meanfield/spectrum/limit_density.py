@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import QuadratureError
+from ..errors import ParameterError, QuadratureError, require_real
 from ..gaussian import Array
 from .limit import LimitModel
 from .limit_cavity import Complex, LimitCavity
@@ -187,3 +187,12 @@ class LimitDensity:
     def _each(self, x: Array, what: Callable[[Complex, Array], Array]) -> Array:
         parts = [x[n : n + _CHUNK] for n in range(0, x.size, _CHUNK)]
         return np.concatenate([what(solve(self.cavity, part), part) for part in parts]) if parts else np.zeros(0)
+
+
+def at_places(x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
+    """Return a function of places, shape (points,), at one or an array of them, all above 0."""
+    places = require_real("x", x)
+    if not np.all(np.isfinite(places) & (places > 0)):
+        raise ParameterError("x", "finite numbers above 0", x)
+    values: Array = what(places.ravel()).reshape(places.shape)
+    return float(values) if places.ndim == 0 else values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import overload
@@ -11,8 +10,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number, require_real
-from ..gaussian import Array
+from ..errors import AssumptionError, ParameterError, require_instance, require_integer, require_number
 from ..network import Network
 from ..normalization import HiddenNormalization, OutputNormalization
 from ..order_parameters import STANDARD_INPUTS, OrderParameters, propagate, require_order
@@ -23,7 +21,7 @@ from .corrected import CorrectedCount
 from .disorder import disorder
 from .drawn_ensemble import DrawnLargest, drawn_largest
 from .limit import limit_model
-from .limit_density import LimitDensity
+from .limit_density import LimitDensity, at_places
 from .validity import warnings_of
 
 _MOVED = 0.01
@@ -59,7 +57,7 @@ class Spectrum:
 
         It is the limiting one, but for one output blurred by how samples differ at this width.
         """
-        return self._at(x, self._limit.density)
+        return at_places(x, self._limit.density)
 
     @overload
     def above(self, x: float) -> float: ...
@@ -67,7 +65,7 @@ class Spectrum:
     def above(self, x: ArrayLike) -> float | NDArray[np.float64]: ...
     def above(self, x: ArrayLike) -> float | NDArray[np.float64]:
         """Return the share of the eigenvalues above x > 0, to about 1e-12."""
-        return self._at(x, self._limit.above)
+        return at_places(x, self._limit.above)
 
     @overload
     def number_above(self, x: float) -> float: ...
@@ -79,7 +77,7 @@ class Spectrum:
         For one output those that collective modes move out of the density are counted where they are: of deep networks
         one stands alone, though it has no share of a density. See ``docs/collective_modes.md``.
         """
-        return self._at(x, self._count.above)
+        return at_places(x, self._count.above)
 
     def quantile(self, probability: float) -> float:
         """Return the place that has a share of the eigenvalues below it, which is between 0 and 1."""
@@ -231,13 +229,6 @@ class Spectrum:
                 "than others, and the next eigenvalues may be higher by some percent",
             )
         return ()
-
-    def _at(self, x: ArrayLike, what: Callable[[Array], Array]) -> float | NDArray[np.float64]:
-        places = require_real("x", x)
-        if not np.all(np.isfinite(places) & (places > 0)):
-            raise ParameterError("x", "finite numbers above 0", x)
-        values: Array = what(places.ravel()).reshape(places.shape)
-        return float(values) if places.ndim == 0 else values
 
     def __str__(self) -> str:
         rows = [
