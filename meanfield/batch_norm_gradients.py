@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ def batch_norm_backward(network: Network, *, samples: int, order: OrderParameter
     for layer, averages in layers.items():
         p[layer - 1], r[layer - 1] = averages.p, averages.r
         chi[layer - 1] = gains[layer] * (averages.p - averages.r)
-    *_, theta = _thetas(network, order, layers, units=network.width_ratios, biases=False)
+    theta = _last(_thetas(network, order, layers, units=network.width_ratios, biases=False))
     few = f"T = {samples}: the variance of 1/sigma^2 is infinite, and means over networks converge slowly"
     warned = samples <= _FEW and network.batch_norm is not None and network.batch_norm.epsilon == 0
     return BatchNormBackward(p, r, chi, Exchangeable(*theta, samples), (few,) if warned else ())
@@ -119,7 +120,7 @@ def batch_norm_block(
     if leading_order:
         units = [ratio * width for ratio in network.width_ratios]
     layers = _averages(network, order, samples)
-    *_, theta = _thetas(network, order, layers, units=units, biases=not leading_order)
+    theta = _last(_thetas(network, order, layers, units=units, biases=not leading_order))
     return Exchangeable(theta.same / samples, theta.cross / samples, samples)
 
 
@@ -186,9 +187,15 @@ def _thetas(
             passed = Pair(s_w * same * theta.same, s_w * cross * theta.cross)
         own = (units[layer] * float(qhat[layer]) + shares[layer] for qhat in order.activity)
         theta = Pair(*(mine + below for mine, below in zip(own, passed, strict=True)))
+        yield theta
+
+
+def _last(thetas: Iterable[Pair[float]]) -> Pair[float]:
+    """Return Theta behind all hidden layers; refuse it where it has left the range of doubles."""
+    for layer, theta in enumerate(thetas, start=1):
         if not math.isfinite(theta.same):
             raise QuadratureError(f"layer {layer}: gradients have grown beyond the range of doubles")
-        yield theta
+    return theta
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +231,7 @@ def eigenvalues_by_depth(network: Network, *, samples: int, deepest: int) -> Eig
     samples : int
         T >= 4, or >= 2 with epsilon > 0.
     deepest : int
-        The last L.
+        The last L; the curve ends before where gradients grow beyond the range of doubles.
 
     Raises
     ------
@@ -253,14 +260,11 @@ def eigenvalues_by_depth(network: Network, *, samples: int, deepest: int) -> Eig
         raise AssumptionError("networks of every depth are defined where the hidden layers are all normalised")
     order = propagate(deep, samples=samples)
     layers = _averages(deep, order, samples)
-    found = []
-    for theta in _thetas(deep, order, layers, units=deep.width_ratios, biases=False):
-        if not math.isfinite(theta.same):
-            break
-        block = Exchangeable(theta.same / samples, theta.cross / samples, samples)
-        found.append((block.uniform, block.contrast))
-    shared, contrasts = np.array(found).T
-    return EigenvaluesByDepth(samples, np.arange(2, 2 + shared.size), shared, contrasts)
+    thetas = _thetas(deep, order, layers, units=deep.width_ratios, biases=False)
+    finite = takewhile(lambda theta: math.isfinite(theta.same), thetas)
+    blocks = [Exchangeable(theta.same / samples, theta.cross / samples, samples) for theta in finite]
+    shared, contrasts = (np.array([getattr(block, of) for block in blocks]) for of in ("uniform", "contrast"))
+    return EigenvaluesByDepth(samples, np.arange(2, 2 + len(blocks)), shared, contrasts)
 
 
 def crossover_depth(network: Network, *, samples: int, deepest: int = 1000) -> int | None:
@@ -273,7 +277,7 @@ def crossover_depth(network: Network, *, samples: int, deepest: int = 1000) -> i
     network : Network
         As for :func:`eigenvalues_by_depth`.
     samples : int
-        T >= 4.
+        T >= 4, or >= 2 with epsilon > 0.
     deepest : int
         Up to which L is looked.
 

@@ -141,7 +141,9 @@ def sweep_map(
     given: dict[str, Any] = {"width": width, "samples": samples, **names}
     pairs = list(PAIRS if normalizations is None else normalizations)
     if quantity is MapQuantity.KAPPA_RATIO and normalizations is None:  # the outputs do not enter
-        pairs = [pair for pair in PAIRS if pair[1] is OutputNormalization.NONE and pair[0] != "batch"]
+        pairs = [
+            pair for pair in PAIRS if pair[1] is OutputNormalization.NONE and pair[0] is not HiddenNormalization.BATCH
+        ]
     found = sweep(
         network,
         hidden_normalization=("normalization", [hidden for hidden, _ in pairs]),

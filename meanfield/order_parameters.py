@@ -75,9 +75,9 @@ class OrderParameters:
         if not isinstance(other, OrderParameters):
             return NotImplemented
         return all(
-            np.array_equal(np.array(getattr(self, field)), np.array(getattr(other, field)))
-            for field in ("activity", "preactivation", "sensitivity")
-        )
+            np.array_equal(np.array(getattr(self, name)), np.array(getattr(other, name)))
+            for name in ("activity", "preactivation", "sensitivity")
+        ) and (self.samples, self.batch_norm) == (other.samples, other.batch_norm)
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 

@@ -81,7 +81,7 @@ class ReadoutScales:
             raise ParameterError("outputs", "finite", "inf or nan")
         across = u - u.mean(axis=1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # scales may be inf
-            of_output, of_sample = 1 / spread(u, axis=0), 1 / spread(u, axis=1)
+            of_output, of_sample = 1 / variance_along(u, axis=0), 1 / variance_along(u, axis=1)
             # sum over t, t' of (u(t).u(t'))^2 w w' is the squared norm of the C x C matrix sum_t w u(t) u(t)'
             moment = (across * of_sample[:, None] ** 2).T @ across / u.size
             eta_1 = float(of_sample.mean())
@@ -227,7 +227,7 @@ def _output_law(network: Network, samples: int, order: OrderParameters | None) -
     return Pair(same, cross)
 
 
-def spread(u: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
+def variance_along(u: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
     """Return the variance along an axis, 0 where it is rounding of values that are all the same."""
     variance = u.var(axis=axis)
     return np.where(variance <= (_NO_SPREAD * np.abs(u).max(axis=axis)) ** 2, 0.0, variance)
@@ -246,7 +246,7 @@ def checked_outputs(outputs: ArrayLike, normalization: OutputNormalization) -> N
     }
     if normalization in divided:
         what, axis, by = divided[normalization]
-        flat = np.flatnonzero(spread(u, axis=axis) < _LARGEST**-2)
+        flat = np.flatnonzero(variance_along(u, axis=axis) < _LARGEST**-2)
         if flat.size:
             expected = f"not all the same for any {what}: {by} divides by their spread"
             raise ParameterError("outputs", expected, f"no spread of {what} {flat[0]}")

@@ -34,8 +34,8 @@ from ..records import Pair
 _STEP = 0.5
 """Of the trapezoidal rule in log chi^2, in units of its standard deviation: errors of exp(-2 pi^2/step^2)."""
 
-_HALVINGS = 4
-"""Of the step, if the averages are not as smooth in sigma as its law."""
+_STEPS = 4
+"""That are tried, each half of the one before, if the averages are not as smooth in sigma as its law."""
 
 _TOLERANCE = 1e-11
 """Of a halving, relative."""
@@ -64,8 +64,8 @@ def batch_norm_averages(phi: Activation, *, samples: float, epsilon: float, vari
     ----------
     phi : Activation
         As a function of what is normalised: phi(gamma n + beta).
-    samples : int
-        T >= 2, or ``math.inf``.
+    samples : float
+        T >= 2, a whole number, or ``math.inf``.
     epsilon : float
         At least 0.
     variance : float
@@ -92,7 +92,7 @@ def batch_norm_averages(phi: Activation, *, samples: float, epsilon: float, vari
     at_one = _given(phi, samples, 1.0) if _is_homogeneous(phi) else None
     step = _STEP / math.sqrt(max((samples - 1) / 2, 1.0))
     before = None
-    for _ in range(_HALVINGS):
+    for _ in range(_STEPS):
         total = np.sum(list(_weighted(phi, at_one, samples, epsilon, variance, step, known)), axis=0)
         if before is not None and np.all(np.abs(total - before) <= _TOLERANCE * np.abs(total).max()):
             same, cross, inverse, p, r = total.tolist()

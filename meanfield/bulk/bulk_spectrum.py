@@ -32,7 +32,7 @@ _DRAWS, _ROWS = 64, 8192
 _FEW_SAMPLES = 20
 
 _LARGE = 0.25
-"""Of the relative standard deviation of single samples, or sqrt(L C/M): the theory is of first order in it."""
+"""Of the relative standard deviation of single samples, or sqrt(2 L C/M): the theory is of first order in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ class BulkSpectrum:
         if narrow > _LARGE:
             found.append(f"M = {self.width} is narrow for depth {network.depth} and {network.outputs} outputs")
         if self.samples > 2 * min(network.widths(self.width)[:-1]):
-            found.append(f"T = {self.samples} is large for the width: compared with networks up to T = M")
+            found.append(f"T = {self.samples} is more than twice the width: compared with networks up to T = M")
         return tuple(found)
 
     @property

@@ -120,11 +120,7 @@ def map_command(network: Network, x: Axis, y: Axis, output: Path, as_json: bool,
 
 def _data(found: SweepMap) -> dict[str, Any]:
     edge = next((panel.edge for panel in found.panels if panel.edge is not None), None)
-    curve = (
-        None
-        if edge is None
-        else {name: getattr(edge, name).tolist() for name in found.sweep.coordinates if hasattr(edge, name)}
-    )
+    curve = None if edge is None else {name: getattr(edge, name).tolist() for name in (found.x, found.y)}
     return {"sweep": found.sweep.to_dict(), "edge_of_chaos": curve}
 
 

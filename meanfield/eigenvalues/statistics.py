@@ -247,7 +247,7 @@ class _Common(TypedDict):
 
 
 def _require_theorem(network: Network) -> None:
-    """Refuse the combinations of normalisations that no theorem covers."""
+    """Refuse layer normalisation of one output, which no theorem covers."""
     output = network.output_normalization
     if output is OutputNormalization.LAYER and network.outputs == 1:
         raise AssumptionError(
@@ -307,7 +307,7 @@ def _of_the_law(corrections: tuple[Correction, ...]) -> tuple[Correction, ...]:
 
 
 def theorem_name(network: Network, theorem: str) -> str:
-    """Say which kappas stand in a theorem, where they are not those that it is stated for."""
+    """Return the name of a theorem, with the kappas that stand in it where it is stated for others."""
     if network.batch_norm is not None:
         return f"{theorem} with Theta" if network.output_normalization is not OutputNormalization.NONE else theorem
     layer_norm = network.hidden_normalization is HiddenNormalization.LAYER

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -69,30 +69,36 @@ def batch_norm_gram(
     threads : int
         Among which scramblings are shared.
     """
-    chain = _Chain(network, own, tangent, tolerance, [])
+    chain = _Chain(network, own, tangent, tolerance)
     qhat = _overlaps(inputs, centre=1 in network.batch_norm_layers)
-    if not chain.samples_something:
-        found = chain(qhat, None, 0)
-        return BatchNormGram(found.activity, found.tangent, found.error, None, None, chain.validity(None))
+    if chain.samples_something:
+        return _sampled(chain, qhat, sampling, threads)
+    found = chain(qhat, None, 0)
+    return BatchNormGram(found.activity, found.tangent, found.error, None, None, tuple(chain.warnings(found.ranks)))
+
+
+def _sampled(chain: _Chain, qhat: Array, sampling: Sampling, threads: int) -> BatchNormGram:
+    """Return means over scramblings, of more and more points until their standard errors are small enough."""
     seeds = np.random.SeedSequence(sampling.seed).spawn(sampling.scramblings)
     points = FIRST
     while True:
-        chain.ranks.clear()
-        found_all = _in_threads(partial(chain.scrambled, qhat, points), seeds, threads)
-        covariance, covariance_error, error = _mean([found.activity for found in found_all])
-        kernel, kernel_error, kernel_worst = _mean([found.tangent for found in found_all if found.tangent is not None])
-        error = max(error, kernel_worst)
+        found = _in_threads(partial(chain.scrambled, qhat, points), seeds, threads)
+        covariance, covariance_error, error = _mean([one.activity for one in found])
+        tangent, tangent_error = None, None
+        if chain.tangent:
+            tangent, tangent_error, worst = _mean([one.tangent for one in found if one.tangent is not None])
+            error = max(error, worst)
         if error <= sampling.tolerance or points >= sampling.most:
             break
         # errors fall somewhere between like the number of points and its root
         doublings = min(max(1, math.ceil(math.log2(error / sampling.tolerance))), 3)
         points = min(points * 2**doublings, sampling.most)
-    missed = None if error <= sampling.tolerance else (
-        f"sampling stopped at {sampling.scramblings} x {points} points with a standard error of {error:.1e}, above "
-        f"the tolerance of {sampling.tolerance:g}: allow more of them (mf.Sampling(most={8 * points}))"
-    )  # fmt: skip
-    assert covariance is not None
-    return BatchNormGram(covariance, kernel, error, covariance_error, kernel_error, chain.validity(missed))
+    warnings = list(chain.warnings(found[0].ranks))
+    if error > sampling.tolerance:
+        stopped = f"sampling stopped at {sampling.scramblings} x {points} points with a standard error of {error:.1e}"
+        more = f"allow more of them (mf.Sampling(most={8 * points}))"
+        warnings.insert(0, f"{stopped}, above the tolerance of {sampling.tolerance:g}: {more}")
+    return BatchNormGram(covariance, tangent, error, covariance_error, tangent_error, tuple(warnings))
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,6 @@ class _Chain:
     own: Own
     tangent: bool
     tolerance: float
-    ranks: list[tuple[int, int]]
-    """Of batch-normalised layers that were met: the layer and its rank."""
 
     @property
     def samples_something(self) -> bool:
@@ -123,6 +127,7 @@ class _Chain:
         s_w, s_b = self.network.weight_variance, self.network.bias_variance
         theta: Array | None = None
         error = 0.0
+        ranks: list[tuple[int, int]] = []
         for l, phi in enumerate(self.network.normalized_activations):
             q = s_w[l] * qhat + s_b[l]
             if not (np.isfinite(q).all() and np.abs(q).max() < 1e140):
@@ -133,9 +138,10 @@ class _Chain:
                     raise QuadratureError(f"layer {l + 1}: gradients have grown beyond the range of doubles")
             found = self._layer(l + 1, phi, q, theta, rng, points)
             qhat, error = found.activity, error + found.error
+            ranks += found.ranks
             theta = None if found.tangent is None else s_w[l + 1] * found.tangent
         q = s_w[-1] * qhat + s_b[-1]
-        return Averages(q, None if theta is None else theta + self.own[-1](qhat, q), error)
+        return Averages(q, None if theta is None else theta + self.own[-1](qhat, q), error, tuple(ranks))
 
     def _layer(
         self, layer: int, phi: Activation, q: Array, theta: Array | None, rng: np.random.Generator | None, points: int
@@ -145,26 +151,25 @@ class _Chain:
             return _plain_layer(phi, q, theta, layer=layer, tolerance=self.tolerance)
         epsilon = settings.epsilon
         spread = spread_of(q, layer=layer, epsilon=epsilon, tangent=self.tangent)
-        self.ranks.append((layer, spread.rank))
         if rng is None or self._is_exact(layer):
             phi, square = self.network.activations[layer - 1], settings.gamma**2
             found = homogeneous_layer(phi, spread, theta, epsilon=epsilon, tolerance=self.tolerance)
             tangent = None if found.tangent is None else square * found.tangent
-            return Averages(square * found.activity, tangent, found.error)
-        return sampled_layer(phi, spread, theta, epsilon=epsilon, points=points, rng=rng)
+            found = replace(found, activity=square * found.activity, tangent=tangent)
+        else:
+            found = sampled_layer(phi, spread, theta, epsilon=epsilon, points=points, rng=rng)
+        return replace(found, ranks=((layer, spread.rank),))
 
-    def validity(self, missed: str | None) -> tuple[str, ...]:
-        """Return what is to be known of the result."""
+    def warnings(self, ranks: Iterable[tuple[int, int]]) -> Iterator[str]:
+        """Yield what is to be known of the result, given the layers that were met and in how many directions each."""
         settings = self.network.batch_norm
-        heavy = sorted({pair for pair in self.ranks if pair[1] in (RANK, RANK + 1)})
-        found = [] if missed is None else [missed]
+        heavy = sorted(pair for pair in ranks if pair[1] in (RANK, RANK + 1))
         if self.tangent and settings is not None and settings.epsilon == 0 and heavy:
             layer, rank = heavy[0]
-            found.append(
+            yield (
                 f"the samples differ in {rank} directions at hidden layer {layer}: 1/sigma^2 has a mean, but an "
                 "infinite variance, and tangent kernels of single networks are heavy-tailed around this one"
             )
-        return tuple(found)
 
 
 def _plain_layer(phi: Activation, q: Array, theta: Array | None, *, layer: int, tolerance: float) -> Averages:
@@ -204,13 +209,10 @@ def _in_threads(run: Callable[[Seed], Averages], seeds: list[Seed], threads: int
         return list(pool.map(run, seeds))
 
 
-def _mean(found: list[Array]) -> tuple[Array | None, Array | None, float]:
+def _mean(found: list[Array]) -> tuple[Array, Array, float]:
     """Return mean, standard errors, and the largest of them relative to the diagonal."""
-    if not found:
-        return None, None, 0.0
     count, zero = len(found), np.zeros_like(found[0])
     mean = np.asarray(sum(found, start=zero) / count)
-    variance = sum(((one - mean) ** 2 for one in found), start=zero) / (count - 1)
-    deviation = np.sqrt(variance / count)
+    deviation = np.sqrt(sum(((one - mean) ** 2 for one in found), start=zero) / (count - 1) / count)
     size = np.sqrt(np.diagonal(mean))
     return mean, deviation, float((deviation / np.multiply.outer(size, size)).max())

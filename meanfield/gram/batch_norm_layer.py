@@ -34,6 +34,8 @@ class Averages:
     tangent: Array | None
     error: float = 0.0
     """Estimated, of integration, relative to the diagonal."""
+    ranks: tuple[tuple[int, int], ...] = ()
+    """Of batch-normalised layers on the way: the layer, and in how many directions samples differ there."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ def gram_memory(
 ) -> float:
     """Return how many GiB the matrices of :func:`gram` take; all else is a few MiB for each thread.
 
+    Behind batch normalisation of hidden layers some twenty times as much is needed, which :func:`gram` checks itself.
+
     Examples
     --------
     >>> round(gram_memory(2000), 3), round(gram_memory(50_000), 1)

@@ -38,14 +38,9 @@ def gram_of_batch(given: Request, sampling: Sampling, threads: int, memory_limit
         sampling=sampling,
         threads=threads,
     )
-    covariance, tangent = (
-        None if matrix is None else matrix.astype(given.precision, copy=False)
-        for matrix in (found.covariance, found.tangent)
-    )
-    assert covariance is not None
     return Gram(
-        covariance,
-        tangent,
+        found.covariance.astype(given.precision, copy=False),
+        None if found.tangent is None else found.tangent.astype(given.precision, copy=False),
         given.network,
         given.kind.value,
         given.parameters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -216,9 +216,10 @@ class _Work:
                 yield _Block(cells[some], column[some] - low, cells[first[low : low + size]], together)
 
     def _together(self, network: Network) -> bool:
-        plain = self.options.sharp or self.options.method is not AUTO or self.integrals.tolerance == 0
-        batch_norm = network.hidden_normalization is HiddenNormalization.BATCH
-        return not (plain or batch_norm) and all(map(suits_tables, set(network.activations)))
+        """Whether all pairs of variances of a chain are propagated at once."""
+        asked = self.options.method is AUTO and self.integrals.tolerance > 0 and not self.options.sharp
+        each_alone = network.hidden_normalization is not HiddenNormalization.BATCH
+        return asked and each_alone and all(map(suits_tables, set(network.activations)))
 
     def fill(self, block: _Block) -> None:
         """Compute the cells of a block."""
@@ -239,16 +240,16 @@ class _Work:
 
     def _propagated(self, block: _Block) -> OrderGrid:
         network = self.axes.network_at(int(block.first[0]))
-        s_w, s_b = (
-            np.broadcast_to(
-                np.array(self.axes.values[name])[self.axes.codes((name,))[block.first]]
-                if name in self.axes.values
-                else np.array(own)[:, None],
-                (network.depth, block.first.size),
-            )
-            for name, own in zip(VARIANCES, (network.weight_variance, network.bias_variance), strict=True)
-        )
+        s_w = self._variances("weight_variance", network.weight_variance, block.first)
+        s_b = self._variances("bias_variance", network.bias_variance, block.first)
         return propagate_grid(network, s_w, s_b, self.integrals)
+
+    def _variances(self, name: str, own: Sequence[float], cells: Codes) -> Array:
+        """Return a variance in every layer of each cell's network, shape (L, cells): swept, or the network's own."""
+        found = np.array(own)[:, None]
+        if name in self.axes.values:
+            found = np.array(self.axes.values[name])[self.axes.codes((name,))[cells]]
+        return np.broadcast_to(found, (len(own), cells.size))
 
     def _fill_together(self, grid: OrderGrid, cells: Codes, column: Codes) -> None:
         """Fill cells that differ in their variances alone."""

@@ -465,3 +465,12 @@ def test_overlaps_that_a_batch_cannot_have_are_refused() -> None:
     network = mf.Network.uniform(mf.relu, depth=3, weight_variance=2.0, hidden_normalization="batch")
     with pytest.raises(mf.ParameterError, match="inputs must be such that 8 samples can have them"):
         mf.propagate(network, inputs=mf.Pair(1.0, -0.5), samples=8)
+
+
+@pytest.mark.parametrize(("samples", "expected"), [(4, 2), (5, 2), (128, 10)])
+def test_the_crossover_is_found_before_gradients_overflow(samples: int, expected: int) -> None:
+    network = mf.Network.uniform(mf.relu, depth=2, weight_variance=2.0, hidden_normalization="batch")
+    assert mf.crossover_depth(network, samples=samples) == expected
+    curve = mf.eigenvalues_by_depth(network, samples=samples, deepest=2000)
+    assert curve.depth.size < 1999
+    assert np.isfinite(curve.contrasts).all()
