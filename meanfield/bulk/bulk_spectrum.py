@@ -139,8 +139,9 @@ class BulkSpectrum:
         narrow = math.sqrt(2 * network.depth * network.outputs / self.width)
         if narrow > _LARGE:
             found.append(f"M = {self.width} is narrow for depth {network.depth} and {network.outputs} outputs")
-        if self.samples > 2 * min(network.widths(self.width)[:-1]):
-            found.append(f"T = {self.samples} is more than twice the width: compared with networks up to T = M")
+        narrowest = min(network.widths(self.width)[:-1])
+        if self.samples > narrowest:
+            found.append(f"T = {self.samples} is large for the width, {narrowest}: compared with networks up to T = M")
         return tuple(found)
 
     @property
