@@ -58,6 +58,16 @@ class ReadoutScales:
         outputs : array of shape (T, C)
             Finite; those of a sweep of ``montecarlo`` before their normalisation are ``sweep.u[-1]``.
 
+        Returns
+        -------
+        ReadoutScales
+            To rounding; inf for outputs, or samples, without a spread.
+
+        Raises
+        ------
+        ParameterError
+            For outputs of another shape, or that are not finite real numbers.
+
         Notes
         -----
         The paper prints eta_3 = (1/T^2) sum g/(sigma sigma') and squares it in (27); the square belongs inside the sum:
@@ -71,27 +81,20 @@ class ReadoutScales:
         >>> scales.h3 == scales.eta_1_squared  # with two outputs g is 1 or -1
         True
         """
-        try:
-            u = np.asarray(outputs, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ParameterError("outputs", "an array of real numbers of shape (T, C)", repr(outputs)) from None
-        if u.ndim != 2 or not u.size:
-            raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
-        if not np.isfinite(u).all():
-            raise ParameterError("outputs", "finite", "inf or nan")
+        u = _finite_outputs(outputs)
         across = u - u.mean(axis=1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # scales may be inf
-            of_output, of_sample = 1 / variance_along(u, axis=0), 1 / variance_along(u, axis=1)
+            by_output, by_sample = 1 / variance_along(u, axis=0), 1 / variance_along(u, axis=1)
             # sum over t, t' of (u(t).u(t'))^2 w w' is the squared norm of the C x C matrix sum_t w u(t) u(t)'
-            moment = (across * of_sample[:, None] ** 2).T @ across / u.size
-            eta_1 = float(of_sample.mean())
+            moment = (across * by_sample[:, None] ** 2).T @ across / u.size
+            eta_1 = float(by_sample.mean())
             h3 = float(np.vdot(moment, moment)) if math.isfinite(eta_1) else math.inf
         return cls(
-            q1=float(of_output.sum()),
-            q2=float(np.sum(of_output**2)),
+            q1=float(by_output.sum()),
+            q2=float(np.sum(by_output**2)),
             eta_1=eta_1,
             eta_1_squared=eta_1**2,
-            eta_2=float(np.mean(of_sample**2)),
+            eta_2=float(np.mean(by_sample**2)),
             h3=h3,
         )
 
@@ -122,10 +125,17 @@ def readout_scales(
     order : OrderParameters, optional
         What :func:`propagate` returned; it is computed for standard inputs if left out.
 
+    Returns
+    -------
+    ReadoutScales
+        Of one draw: another generator gives others.
+
     Raises
     ------
     ParameterError
-        For a number of samples out of range.
+        For a number of samples out of range, and for order parameters of another network or that no T samples have.
+    AssumptionError, QuadratureError
+        As :func:`propagate`, where ``order`` is left out.
 
     Equations: (19), (27)
 
@@ -184,6 +194,11 @@ def expected_readout_scales(network: Network, *, samples: int, order: OrderParam
     ReadoutScales
         To about 1e-12 relative; Q1 and Q2 to 1e-15 q^L_t/D, where all samples come to look alike.
 
+    Raises
+    ------
+    ParameterError, AssumptionError, QuadratureError
+        As :func:`readout_scales`.
+
     Equations: (19), (27)
 
     Examples
@@ -233,11 +248,19 @@ def variance_along(u: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
     return np.where(variance <= (_NO_SPREAD * np.abs(u).max(axis=axis)) ** 2, 0.0, variance)
 
 
-def checked_outputs(outputs: ArrayLike, normalization: OutputNormalization) -> NDArray[np.float64]:
-    """Return outputs as an array of shape (T, C), finite, with a spread where the normalisation divides by it."""
+def _finite_outputs(outputs: ArrayLike) -> NDArray[np.float64]:
+    """Return outputs as an array of shape (T, C) of finite numbers."""
     u = require_real("outputs", outputs)
     if u.ndim != 2 or not u.size:
         raise ParameterError("outputs", "an array of shape (T, C)", f"shape {u.shape}")
+    if not np.isfinite(u).all():
+        raise ParameterError("outputs", "finite", "inf or nan")
+    return u
+
+
+def checked_outputs(outputs: ArrayLike, normalization: OutputNormalization) -> NDArray[np.float64]:
+    """Return outputs as an array of shape (T, C), with a spread where the normalisation divides by it."""
+    u = _finite_outputs(outputs)
     if not np.abs(u).max() <= _LARGEST:
         raise ParameterError("outputs", f"numbers up to {_LARGEST:g}", f"{np.abs(u).max():g}")
     divided = {

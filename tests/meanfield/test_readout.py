@@ -207,9 +207,10 @@ def test_outputs_without_spread_have_no_scales() -> None:
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        ("abc", "an array of real numbers of shape"),
-        ([[1, 2], [3]], "an array of real numbers of shape"),
-        ([[1j, 2]], "an array of real numbers of shape"),
+        ("abc", "an array of real numbers, got an array of str"),
+        ([["1", "2"]], "an array of real numbers, got an array of str"),
+        ([[1, 2], [3]], "an array of real numbers, got rows of different lengths"),
+        ([[1j, 2]], "an array of real numbers, got an array of complex128"),
         ([1.0, 2.0], r"an array of shape \(T, C\), got shape \(2,\)"),
         ([[math.nan, 1.0]], "finite"),
     ],
